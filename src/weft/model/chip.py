@@ -1,0 +1,346 @@
+"""The chip: cores with their arrays and memories, shared memories, and the links that join them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from typing import Literal
+
+from weft.model.workload import KINDS, SLOTS, Kind, Slot
+
+Role = Literal[
+    "output_channel",
+    "group",
+    "reduction_channel",
+    "output_column",
+    "output_row",
+    "kernel_column",
+    "kernel_row",
+    "batch",
+]
+ROLES: tuple[Role, ...] = (
+    "output_channel",
+    "group",
+    "reduction_channel",
+    "output_column",
+    "output_row",
+    "kernel_column",
+    "kernel_row",
+    "batch",
+)
+
+Direction = Literal["read", "write", "read_write"]
+Buffering = Literal["double", "single", "pipelined"]
+BUFFERINGS: tuple[Buffering, ...] = ("double", "single", "pipelined")
+
+Flow = Literal["from_above", "to_below", "from_below", "to_above"]
+"""The four ways data passes a memory: filled from above, supplying below, collecting from below, drained above."""
+FLOWS: tuple[Flow, ...] = ("from_above", "to_below", "from_below", "to_above")
+READING: frozenset[str] = frozenset({"to_below", "to_above"})
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """One port of one memory instance.
+
+    Args:
+        direction:      what it can do; a read_write port does both, one after the other.
+        bandwidth_bits: bits per cycle of the memory's clock.
+        access_bits:    smallest access [bits]; a transfer pays for whole accesses in energy.
+        flows:          the (slot, flow) pairs it carries; empty: every flow of its direction.
+    """
+
+    name: str
+    direction: Direction
+    bandwidth_bits: int
+    access_bits: int
+    flows: frozenset[tuple[Slot, Flow]] = frozenset()
+
+    def carries(self, slot: Slot, flow: Flow) -> bool:
+        fits = self.direction == "read_write" or (self.direction == "read") == (flow in READING)
+        return fits and (not self.flows or (slot, flow) in self.flows)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """One memory; `size_bits`, ports and energies are of one instance.
+
+    Args:
+        read_pj, write_pj: energy of one access of the port's full width [pJ]; part of a width costs its part,
+                           rounded up to whole `access_bits`.
+        buffering:  "double" overlaps refills and keeps two copies of a tile that has a successor; "single" exposes
+                    refills; "pipelined" replaces words as they are last used: one copy, nothing exposed.
+        halo_reuse: consecutive input tiles along the innermost loop above fetch only what is new.
+        clock_hz:   clock of its ports.
+        assumed:    what about it is not published, or "".
+    """
+
+    name: str
+    size_bits: int
+    ports: tuple[Port, ...]
+    read_pj: float
+    write_pj: float
+    buffering: Buffering = "double"
+    halo_reuse: bool = False
+    clock_hz: int = 10**9
+    assumed: str = ""
+
+    def port(self, slot: Slot, flow: Flow) -> Port:
+        """The port that carries a flow: the first declared one that does."""
+        for port in self.ports:
+            if port.carries(slot, flow):
+                return port
+        raise KeyError(f"memory '{self.name}' has no port for {slot} {flow}")
+
+    def energy_pj_per_bit(self, port: Port, flow: Flow) -> float:
+        return (self.read_pj if flow in READING else self.write_pj) / port.bandwidth_bits
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayDim:
+    """One side of a core's array.
+
+    Args:
+        roles:  loops it unrolls in the declared dataflow, by role, first choice first.
+        shares: several loops may lie on this side together, filled in the order of `roles`.
+    """
+
+    name: str
+    size: int
+    roles: tuple[Role, ...] = ()
+    shares: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One memory in a core's hierarchy, for the slots it holds.
+
+    serves: array dims that one instance serves (multicast for inputs, reduction for outputs); there is one
+            instance per position along the others. Shared memories serve all dims.
+    """
+
+    memory: str
+    slots: frozenset[Slot]
+    serves: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Systolic:
+    """Operands march through the array cell by cell.
+
+    Args:
+        rows, columns: array dims along which data is skewed.
+        stationary:    slot that rests: W (weight stationary: a load shifts through all rows) or O (output stationary).
+    """
+
+    rows: str
+    columns: str
+    stationary: Literal["W", "O"]
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """Something that computes.
+
+    Args:
+        ops:       op kinds it takes.
+        array:     its sides; the product of sizes is its compute units.
+        op_pj:     energy of one MAC (or one elementwise operation) [pJ].
+        levels:    its memories, innermost first.
+        accumulator_bits: width of a partial sum.
+        active_pj_per_cycle: energy per cycle while it runs, beside MACs and memories [pJ].
+        depthwise: whether it takes convolutions with groups.
+    """
+
+    name: str
+    ops: frozenset[Kind]
+    array: tuple[ArrayDim, ...]
+    op_pj: float
+    levels: tuple[Level, ...]
+    accumulator_bits: int = 32
+    clock_hz: int = 10**9
+    active_pj_per_cycle: float = 0.0
+    systolic: Systolic | None = None
+    launch_cycles: int = 0
+    note: str = ""
+
+    @property
+    def units(self) -> int:
+        return math.prod(dim.size for dim in self.array)
+
+    def chain(self, slot: Slot) -> tuple[Level, ...]:
+        """The levels that may hold `slot`, innermost first."""
+        return tuple(level for level in self.levels if slot in level.slots)
+
+    def home(self, slot: Slot) -> str | None:
+        """The outermost own memory of a slot, or None where it has none."""
+        chain = self.chain(slot)
+        return chain[-1].memory if chain else None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Joins memories. A transfer crosses it between a memory of `a` and one of `b`.
+
+    Args:
+        a, b:      memory names. A point-to-point link has one core's memories on each side; a bus has all on both;
+                   a shared channel to an off-chip memory has that on one side and all others on the other.
+        bandwidth_bits: bits per cycle of the link's clock.
+        half_duplex: both directions share the bandwidth.
+        exclusive: one transfer at a time.
+    """
+
+    name: str
+    a: frozenset[str]
+    b: frozenset[str]
+    bandwidth_bits: int
+    latency_cycles: int = 0
+    pj_per_bit: float = 0.0
+    half_duplex: bool = True
+    exclusive: bool = False
+    clock_hz: int = 10**9
+
+    def joins(self, source: str, target: str) -> bool:
+        forth = source in self.a and target in self.b
+        back = source in self.b and target in self.a
+        return source != target and (forth or back)
+
+    def lane(self, source: str, target: str) -> str:
+        """The resource a transfer books: the link, or one direction of a full-duplex link."""
+        if self.half_duplex:
+            return self.name
+        forward = source in self.a and target in self.b
+        return f"{self.name}{'>' if forward else '<'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A way from one memory to another: memories[0] -links[0]-> memories[1] ... A memory passed on the way is
+    written and read, but holds nothing (cut-through)."""
+
+    memories: tuple[str, ...]
+    links: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """Bits per element where the model does not say: inputs, weights, outputs."""
+
+    input_bits: int = 8
+    weight_bits: int = 8
+    output_bits: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """Dies in a package, here one: cores, memories, links.
+
+    Args:
+        outermost: the memory that holds the network's inputs, weights and outputs.
+        folds:     ONNX operators that cores do on the way out of a producer (activation, batch normalisation).
+        static_pj_per_cycle: energy per base cycle, whatever runs [pJ].
+        source:    where its numbers come from.
+    """
+
+    name: str
+    cores: tuple[Core, ...]
+    memories: tuple[Memory, ...]
+    links: tuple[Link, ...]
+    outermost: str
+    base_clock_hz: int = 10**9
+    precision: Precision = Precision()
+    folds: frozenset[str] = frozenset()
+    static_pj_per_cycle: float = 0.0
+    source: str = ""
+    notes: tuple[str, ...] = ()
+
+    def core(self, name: str) -> Core:
+        return next(core for core in self.cores if core.name == name)
+
+    def memory(self, name: str) -> Memory:
+        return next(memory for memory in self.memories if memory.name == name)
+
+    def link(self, name: str) -> Link:
+        return next(link for link in self.links if link.name == name)
+
+    def cores_for(self, kind: Kind) -> tuple[Core, ...]:
+        return tuple(core for core in self.cores if kind in core.ops)
+
+    def routes(self, source: str, target: str) -> tuple[Route, ...]:
+        """All routes with the fewest links, in the order links are declared."""
+        return _routes(self, source, target)
+
+    def lane_rate(self, link: Link) -> Fraction:
+        """Bits per base cycle of a link."""
+        return Fraction(link.bandwidth_bits * link.clock_hz, self.base_clock_hz)
+
+    def port_rate(self, memory: Memory, port: Port) -> Fraction:
+        """Bits per base cycle of a port of one instance."""
+        return Fraction(port.bandwidth_bits * memory.clock_hz, self.base_clock_hz)
+
+
+@lru_cache(maxsize=4096)
+def _routes(chip: Chip, source: str, target: str) -> tuple[Route, ...]:
+    if source == target:
+        return (Route((source,), ()),)
+    frontier = [Route((source,), ())]
+    for _ in chip.memories:
+        longer: list[Route] = []
+        for route in frontier:
+            here = route.memories[-1]
+            for link in chip.links:
+                for memory in chip.memories:
+                    if memory.name not in route.memories and link.joins(here, memory.name):
+                        longer.append(Route((*route.memories, memory.name), (*route.links, link.name)))
+        found = tuple(route for route in longer if route.memories[-1] == target)
+        if found:
+            return found
+        frontier = longer
+        if len(frontier) > 10_000:
+            break
+    return ()
+
+
+def check_chip(chip: Chip) -> list[str]:
+    """What must hold of any chip, as sentences; empty when all holds."""
+    wrong: list[str] = []
+    memories = {memory.name for memory in chip.memories}
+    if chip.outermost not in memories:
+        wrong.append(f"the outermost memory must be one of the chip's, not '{chip.outermost}'")
+        return wrong
+    for core in chip.cores:
+        sides = {dim.name for dim in core.array}
+        for kind in core.ops:
+            if kind not in KINDS:
+                wrong.append(f"core '{core.name}': op kinds must be known, not '{kind}'")
+        for slot in SLOTS:
+            chain = core.chain(slot)
+            for inner, outer in zip(chain, chain[1:], strict=False):
+                if not inner.serves <= outer.serves:
+                    wrong.append(
+                        f"core '{core.name}': '{outer.memory}' must serve every array dim that "
+                        f"'{inner.memory}' below it serves"
+                    )
+            for level in chain:
+                memory = chip.memory(level.memory)
+                needed: tuple[Flow, ...] = ("from_above", "to_below") if slot != "O" else FLOWS
+                for flow in needed:
+                    try:
+                        memory.port(slot, flow)
+                    except KeyError:
+                        wrong.append(f"memory '{memory.name}' must have a port for {slot} {flow}")
+            if chain and chain[-1].serves != frozenset(sides):
+                shared = chain[-1].memory
+                if any(
+                    other is not core and any(level.memory == shared for level in other.levels) for other in chip.cores
+                ):
+                    wrong.append(f"shared memory '{shared}' must serve all array dims of core '{core.name}'")
+            if not chain:
+                wrong.append(f"core '{core.name}' must have a memory for {slot}")
+                continue
+            top = chain[-1].memory
+            if top != chip.outermost and not chip.routes(chip.outermost, top):
+                wrong.append(f"a link must lead from '{chip.outermost}' to '{top}' of core '{core.name}'")
+    return wrong

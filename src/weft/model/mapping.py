@@ -1,0 +1,169 @@
+"""The mapping of one op tile on one core: spatial unrolling, temporal loops, and where each operand rests."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from weft.errors import MappingError
+from weft.model.workload import Op, Slot
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """A loop over `dim` in `factor` steps."""
+
+    dim: str
+    factor: int
+
+    def __str__(self) -> str:
+        return f"{self.dim}{self.factor}"
+
+
+@dataclass(frozen=True, slots=True)
+class Unroll:
+    """Loops laid side by side on one array dim; their product is at most its size."""
+
+    array_dim: str
+    loops: tuple[Loop, ...]
+
+    def __str__(self) -> str:
+        return f"{self.array_dim}:" + ",".join(map(str, self.loops))
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Operand `operand` rests in `memory`, whose tile spans the first `inside` temporal loops (innermost first)."""
+
+    operand: str
+    memory: str
+    inside: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """How one op tile runs on one core.
+
+    Args:
+        spatial: what lies side by side on the array.
+        loops:   temporal loops, innermost first. A dim's tile sizes are the running products of its factors, the
+                 spatial one first, so that each is a multiple of the one below; the last tile along a dim is clipped.
+        rests:   for each operand its memories, innermost first. An operand that goes past a level skips it.
+
+    Text form, innermost first: `D1:K32 D2:C32 | FX3 FY3 O@rf_2B OX56 W@rf_128B I@sram O@sram K2 W@dram ...`:
+    a rest stands behind the loops whose tile it holds.
+    """
+
+    spatial: tuple[Unroll, ...]
+    loops: tuple[Loop, ...]
+    rests: tuple[Rest, ...]
+
+    def unrolled(self, dim: str) -> int:
+        """Product of the spatial factors of `dim`."""
+        return math.prod(loop.factor for unroll in self.spatial for loop in unroll.loops if loop.dim == dim)
+
+    def chain(self, operand: str) -> tuple[Rest, ...]:
+        """Where an operand rests, innermost first."""
+        return tuple(rest for rest in self.rests if rest.operand == operand)
+
+    def tile(self, inside: int) -> dict[str, int]:
+        """Tile size per dim of the array together with the first `inside` loops (dims not named have size 1)."""
+        size: dict[str, int] = {}
+        for unroll in self.spatial:
+            for loop in unroll.loops:
+                size[loop.dim] = size.get(loop.dim, 1) * loop.factor
+        for loop in self.loops[:inside]:
+            size[loop.dim] = size.get(loop.dim, 1) * loop.factor
+        return size
+
+    def __str__(self) -> str:
+        parts = [str(unroll) for unroll in self.spatial] + ["|"]
+        for position in range(len(self.loops) + 1):
+            parts += [f"{rest.operand}@{rest.memory}" for rest in self.rests if rest.inside == position]
+            if position < len(self.loops):
+                parts.append(str(self.loops[position]))
+        return " ".join(parts)
+
+
+_LOOP = re.compile(r"^([A-Z][A-Z]*)([1-9][0-9]*)$")
+_REST = re.compile(r"^([A-Z][A-Z0-9]*)@(\S+)$")
+
+
+def parse_mapping(text: str) -> Mapping:
+    """The mapping that prints as `text`.
+
+    >>> str(parse_mapping("D1:K32 D2:C3 | FX7 O@rf OX112 I@sram"))
+    'D1:K32 D2:C3 | FX7 O@rf OX112 I@sram'
+    """
+    if text.count("|") != 1:
+        raise MappingError(f"a mapping must have one '|' between array and loops, not '{text}'")
+    left, right = text.split("|")
+    spatial = []
+    for word in left.split():
+        name, _, loops = word.partition(":")
+        if not loops:
+            raise MappingError(f"a spatial part must read ARRAYDIM:LOOP,LOOP, not '{word}'")
+        spatial.append(Unroll(name, tuple(_loop(part) for part in loops.split(","))))
+    temporal: list[Loop] = []
+    rests: list[Rest] = []
+    for word in right.split():
+        rest = _REST.match(word)
+        if rest:
+            rests.append(Rest(rest.group(1), rest.group(2), len(temporal)))
+        else:
+            temporal.append(_loop(word))
+    return Mapping(tuple(spatial), tuple(temporal), tuple(rests))
+
+
+def _loop(word: str) -> Loop:
+    match = _LOOP.match(word)
+    if match is None:
+        raise MappingError(f"a loop must read DIM and factor such as OX56, not '{word}'")
+    return Loop(match.group(1), int(match.group(2)))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One memory on the way of an operand while a task runs: a level of the core, or where the operand is streamed from.
+
+    Args:
+        memory:   its name.
+        serves:   array dims one instance serves.
+        links:    links crossed between the place below and this one (empty inside a core).
+        via:      memories passed on those links, written and read on the way.
+        optional: the operand may go past it.
+    """
+
+    memory: str
+    serves: frozenset[str]
+    links: tuple[str, ...] = ()
+    via: tuple[str, ...] = ()
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Where each operand of a task lives, and what room there is: what a mapper must know beside op and core.
+
+    Args:
+        core:   the core's name.
+        places: for each operand its places, innermost first; the last holds the operand whole.
+        resident: operands whose last place is in the core and holds them whole: nothing comes from above.
+        free_bits: room in a memory for this task's tiles, where it is less than the whole memory.
+        path_divisor: a streamed path runs at 1/divisor of its rate (1: the whole path).
+    """
+
+    core: str
+    places: tuple[tuple[str, tuple[Place, ...]], ...]
+    resident: frozenset[str] = frozenset()
+    free_bits: tuple[tuple[str, int], ...] = ()
+    path_divisor: int = 1
+
+    def of(self, operand: str) -> tuple[Place, ...]:
+        return next(places for name, places in self.places if name == operand)
+
+
+def slot_of(op: Op, operand: str) -> Slot:
+    """The slot of an operand by its letter."""
+    return next(item.slot for item in op.operands if item.name == operand)

@@ -1,0 +1,128 @@
+"""Quantities with units as users write them, and as the model keeps them: bit, bit/cycle, pJ, Hz, W."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from weft.errors import UserError
+
+_NUMBER = r"[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_QUANTITY = re.compile(rf"^\s*({_NUMBER})\s*(.*?)\s*$")
+
+_SI = {"": Fraction(1), "k": Fraction(10**3), "M": Fraction(10**6), "G": Fraction(10**9), "T": Fraction(10**12)}
+_IEC = {"Ki": Fraction(2**10), "Mi": Fraction(2**20), "Gi": Fraction(2**30), "Ti": Fraction(2**40)}
+_SMALL = {
+    "": Fraction(1),
+    "m": Fraction(1, 10**3),
+    "u": Fraction(1, 10**6),
+    "n": Fraction(1, 10**9),
+    "p": Fraction(1, 10**12),
+    "f": Fraction(1, 10**15),
+}
+
+
+def _size_units() -> dict[str, Fraction]:
+    table = {}
+    for prefix, factor in {**_SI, **_IEC}.items():
+        for word, bits in (("bit", 1), ("bits", 1), ("b", 1), ("B", 8), ("byte", 8), ("bytes", 8)):
+            table[prefix + word] = factor * bits
+    return table
+
+
+_UNITS: dict[str, dict[str, Fraction]] = {
+    "bit": _size_units(),
+    "pJ": {prefix + "J": factor * 10**12 for prefix, factor in _SMALL.items()},
+    "Hz": {prefix + "Hz": factor for prefix, factor in _SI.items()},
+    "W": {prefix + "W": factor for prefix, factor in _SMALL.items()},
+    "cycle": {"cycle": Fraction(1), "cycles": Fraction(1)},
+}
+_UNITS["bit/cycle"] = {f"{unit}/cycle": factor for unit, factor in _UNITS["bit"].items()}
+_UNITS["pJ/bit"] = {
+    f"{energy}/{size}": e / s
+    for energy, e in _UNITS["pJ"].items()
+    for size, s in (("bit", Fraction(1)), ("b", Fraction(1)), ("B", Fraction(8)), ("byte", Fraction(8)))
+}
+
+
+def parse_quantity(value: object, unit: str) -> Fraction:
+    """`value` in `unit`, exactly.
+
+    Args:    value: a number (already in `unit`) or text such as "64 KiB".
+             unit:  one of bit, bit/cycle, pJ, pJ/bit, Hz, W, cycle.
+    Returns: the quantity [unit], as an exact fraction.
+    Errors:  UserError when the text is no number, or its unit is not one of this quantity's.
+    >>> int(parse_quantity("64 KiB", "bit"))
+    524288
+    >>> float(parse_quantity("1.2 nJ", "pJ"))
+    1200.0
+    """
+    table = _UNITS[unit]
+    if isinstance(value, bool):
+        raise UserError(f"a quantity must be a number in {unit}, not {value}")
+    if isinstance(value, int):
+        return Fraction(value)
+    if isinstance(value, float):
+        if value != value or value in (float("inf"), float("-inf")):
+            raise UserError(f"a quantity must be finite, not {value}", remedy=f"give it in {unit}")
+        return Fraction(str(value))
+    match = _QUANTITY.match(str(value))
+    if match is None:
+        raise UserError(f"a quantity must be a number with a unit, not '{value}'", remedy=f"for example '64 {unit}'")
+    number, given = match.group(1).replace("_", ""), match.group(2)
+    if given == "":
+        return Fraction(number)
+    if given not in table:
+        some = ", ".join(sorted(table, key=len)[:6])
+        raise UserError(f"the unit of '{value}' must be one of {unit}'s, not '{given}'", remedy=f"for example {some}")
+    return Fraction(number) * table[given]
+
+
+def whole(value: object, unit: str) -> int:
+    """Like `parse_quantity`, for quantities that are counts: refuses a fraction of a bit or a cycle.
+
+    >>> whole("2 KiB", "bit")
+    16384
+    """
+    exact = parse_quantity(value, unit)
+    if exact.denominator != 1:
+        raise UserError(f"must be a whole number of {unit}, not '{value}'")
+    return int(exact)
+
+
+def format_bits(bits: float) -> str:
+    """Bits as a person reads them.
+
+    >>> format_bits(16777216)
+    '2.0 MiB'
+    """
+    size = bits / 8
+    for prefix in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024 or prefix == "GiB":
+            return f"{size:.0f} B" if prefix == "B" else f"{size:.1f} {prefix}"
+        size /= 1024
+    raise AssertionError("unreachable")
+
+
+def format_energy(pj: float) -> str:
+    """Energy as a person reads it.
+
+    >>> format_energy(1.9e9)
+    '1.90 mJ'
+    """
+    for prefix, factor in (("J", 1e12), ("mJ", 1e9), ("uJ", 1e6), ("nJ", 1e3)):
+        if abs(pj) >= factor:
+            return f"{pj / factor:.2f} {prefix}"
+    return f"{pj:.2f} pJ"
+
+
+def format_seconds(seconds: float) -> str:
+    """Time as a person reads it.
+
+    >>> format_seconds(0.00123)
+    '1.23 ms'
+    """
+    for suffix, factor in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if abs(seconds) >= factor:
+            return f"{seconds / factor:.2f} {suffix}"
+    return f"{seconds / 1e-9:.2f} ns"
