@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from weft.errors import MappingError
+from weft.model.chip import Chip, Core
 from weft.model.workload import Op, Slot
 
 
@@ -125,7 +126,7 @@ def _loop(word: str) -> Loop:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One memory on the way of an operand while a task runs: a level of the core, or where the operand is streamed from.
+    """One memory on the way of an operand: a level of the core, or where the operand is streamed from.
 
     Args:
         memory:   its name.
@@ -167,3 +168,28 @@ class Setting:
 def slot_of(op: Op, operand: str) -> Slot:
     """The slot of an operand by its letter."""
     return next(item.slot for item in op.operands if item.name == operand)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What a mapping answers: one op (or a tile of it, as an op of its own) on one core in one setting.
+
+    Args:
+        op:      the op tile.
+        widths:  bits per element of each operand as it rests finished.
+        chip:    the chip; `setting.core` names the core.
+        setting: where operands live and what room there is.
+    """
+
+    op: Op
+    widths: tuple[tuple[str, int], ...]
+    chip: Chip
+    setting: Setting
+
+    @property
+    def core(self) -> Core:
+        return self.chip.core(self.setting.core)
+
+    def width(self, operand: str) -> int:
+        """Bits per finished element."""
+        return dict(self.widths)[operand]
