@@ -1,4 +1,4 @@
-"""The schedule: tasks on cores, transfers over links, residencies in memories, all in base cycles, intervals half-open."""
+"""The schedule: tasks on cores, transfers over links, residencies in memories; base cycles, intervals half-open."""
 
 from __future__ import annotations
 
