@@ -1,4 +1,10 @@
-"""The schedule: tasks on cores, transfers over links, residencies in memories; base cycles, intervals half-open."""
+"""The schedule: tasks on cores, transfers over links, residencies in memories; base cycles, intervals half-open.
+
+Tasks and transfers are *events*, numbered together in the order in which they were placed. What happens follows from
+orders: every core, link lane, port and memory takes its events in the order of (start, id), and each event starts as
+soon as its data is there and all that it uses has room for it. `execute/replay.py` reaches the same times from the
+orders alone.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +16,26 @@ from weft.model.workload import Box, Range
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What a task reads or writes: boxes of a root tensor in one memory for the whole task.
+    """What a task reads or writes: boxes of a root tensor that lie in one memory for the whole task.
 
-    streamed: the data passes between that memory and the core while the task runs, over `links`
-              (a streamed write makes the boxes valid in `memory` at the task's end, like any other write).
+    Args:
+        operand: the op's operand letter.     tensor: root tensor.     memory: where the boxes lie.
+        boxes:   disjoint; together they hold at least what the tile needs.
+        residencies: ids of the residencies read, or made (a write).
+        streamed: the data passes between that memory and the core while the task runs; the path is booked in `lanes`.
     """
 
     operand: str
     tensor: str
-    boxes: tuple[Box, ...]
     memory: str
+    boxes: tuple[Box, ...]
+    residencies: tuple[int, ...]
     streamed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class PortLoad:
-    """Bits that a task moves through one port of a memory that transfers use too, and the rate that this books."""
+    """A rate booked on a port of one memory [bits per base cycle]."""
 
     memory: str
     port: str
@@ -36,6 +46,7 @@ class PortLoad:
 class LaneLoad:
     """A rate booked on a link's lane (`Link.lane`) [bits per base cycle]."""
 
+    link: str
     lane: str
     rate: Fraction
 
@@ -45,11 +56,12 @@ class Task:
     """One op tile on one core.
 
     Args:
-        ranges:    the tile: a half-open range per op dim.
-        reads, writes: what it touches.
+        id:      event number.     op: the op's name.
+        ranges:  the tile: a half-open range per op dim.
+        reads, writes: what it touches; each written box becomes valid at `end`.
         workspace: (memory, bits) reserved for the whole task: tiles of streamed operands, second copies.
         ports, lanes: rates booked for the whole task.
-        energy_pj: inside the core and, for streamed operands, along their path; memory and MACs, without leakage.
+        energy_pj: inside the core and, for streamed operands, along their path; without static power.
         mapping:   text of its mapping.
     """
 
@@ -72,7 +84,14 @@ class Task:
 class Transfer:
     """One box moved from the first memory of a route to the last, at one constant rate on every link and port.
 
-    Destination space is held from `start`; the data is valid there at `end`. The source stays until `end`.
+    Destination space is held from `start`; the data is valid there at `end`. The source is held until `end`.
+
+    Args:
+        id:       event number.
+        memories, links: the route: memories[0] -links[0]-> memories[1] ...; memories between are passed (cut-through).
+        bits:     of the box;     rate: bits per base cycle.
+        setup_cycles: latency of the links, part of [start, end).
+        sources:  ids of the residencies read; together they hold the box.     residency: id of the one made.
     """
 
     id: int
@@ -84,6 +103,9 @@ class Transfer:
     end: int
     bits: int
     rate: Fraction
+    setup_cycles: int
+    sources: tuple[int, ...]
+    residency: int
     ports: tuple[PortLoad, ...]
     lanes: tuple[LaneLoad, ...]
     energy_pj: float
@@ -93,10 +115,15 @@ class Transfer:
 class Residency:
     """A box that takes room in a memory over [start, end); its data is there from `valid_from`.
 
-    cause: "initial", "task 3" (written by it) or "transfer 7" (arrived by it).
-    Boxes of one tensor that share time in one memory do not overlap (what two tasks both need is held once).
+    It ends when the last event that reads it has ended (at `valid_from` where none does). In the outermost memory,
+    the network's inputs, weights and outputs stay until the schedule ends.
+    Boxes of one tensor that share time in one memory do not overlap: what two tasks both need is held once.
+
+    Args:
+        writer: the event that makes it, or -1 for what lies in the outermost memory from the start.
     """
 
+    id: int
     memory: str
     tensor: str
     box: Box
@@ -104,12 +131,12 @@ class Residency:
     start: int
     valid_from: int
     end: int
-    cause: str
+    writer: int
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Everything that happens, and when. `order` of tasks and transfers is the order in which they were placed."""
+    """Everything that happens, and when."""
 
     workload: str
     chip: str
@@ -119,7 +146,7 @@ class Schedule:
 
     @property
     def latency_cycles(self) -> int:
-        """Cycle at which the last task or transfer has ended."""
+        """Base cycle at which the last task or transfer has ended."""
         return max([task.end for task in self.tasks] + [transfer.end for transfer in self.transfers], default=0)
 
 
