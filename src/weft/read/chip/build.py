@@ -1,0 +1,345 @@
+"""From a well-formed chip file to the chip: names looked up, units per cycle, and what must hold between its parts."""
+
+from __future__ import annotations
+
+from weft.errors import ChipError, suggestion
+from weft.model.chip import (
+    FLOWS,
+    READING,
+    ArrayDim,
+    Chip,
+    Core,
+    Flow,
+    Level,
+    Link,
+    Memory,
+    Port,
+    Precision,
+    Systolic,
+    check_chip,
+)
+from weft.model.workload import SLOTS, Slot
+from weft.read.chip.document import Document, Loc
+from weft.read.chip.form import ChipForm, CoreForm, LinkForm, MemoryForm, PortForm
+
+
+def build(form: ChipForm, document: Document) -> Chip:
+    """The chip that `form` describes; `document` gives the line of whatever does not hold."""
+    _check_names(form, document)
+    shared = tuple(
+        _memory(name, name, memory, form.clock, _slots_of_shared(name, form), ("memories", name), document)
+        for name, memory in form.memories.items()
+    )
+    own: list[Memory] = []
+    cores: list[Core] = []
+    for name, core_form in form.cores.items():
+        core, memories = _core(name, core_form, form, document)
+        cores.append(core)
+        own += memories
+    chip = Chip(
+        name=form.name,
+        cores=tuple(cores),
+        memories=(*own, *shared),
+        links=tuple(_link(name, link, form, tuple(cores), document) for name, link in form.links.items()),
+        outermost=form.outermost,
+        base_clock_hz=form.clock,
+        precision=Precision(form.precision.inputs, form.precision.weights, form.precision.outputs),
+        folds=frozenset(form.folds),
+        static_pj_per_cycle=_pj_per_cycle(form.static_power, form.clock),
+        source=form.source,
+        notes=tuple(form.notes),
+    )
+    _check_reach(chip, document)
+    for sentence in check_chip(chip):
+        raise ChipError(sentence, where=str(document.places[()].file))
+    return chip
+
+
+def _pj_per_cycle(power_w: float, clock_hz: int) -> float:
+    """Energy per cycle [pJ] of a power [W] at a clock [Hz].
+
+    >>> _pj_per_cycle(0.013_65, 260_000_000)
+    52.5
+    """
+    return round(power_w * 10**12 / clock_hz, 9)
+
+
+def _check_names(form: ChipForm, document: Document) -> None:
+    if form.outermost not in form.memories:
+        raise document.error(
+            ("outermost",),
+            f"outermost must be one of the chip's shared memories, not '{form.outermost}'",
+            suggestion(form.outermost, list(form.memories)),
+        )
+    for name in form.cores:
+        if name in form.memories:
+            raise document.error(
+                ("cores", name), "a core and a shared memory must have different names", "rename one of them"
+            )
+
+
+def _slots_of_shared(name: str, form: ChipForm) -> tuple[Slot, ...]:
+    """What a shared memory may hold: everything, for the outermost and for one that only passes data on."""
+    used = {slot for core in form.cores.values() for slot in core.levels.get(name, [])}
+    return SLOTS if name == form.outermost or not used else tuple(slot for slot in SLOTS if slot in used)
+
+
+def _memory(
+    name: str, full_name: str, form: MemoryForm, clock_hz: int, slots: tuple[Slot, ...], loc: Loc, document: Document
+) -> Memory:
+    ports: list[Port] = []
+    for port_name, port_form in form.ports.items():
+        ports.append(_port(port_name, port_form, slots, tuple(ports), (*loc, "ports", port_name), document))
+    for slot in slots:
+        for flow in _flows(slot):
+            if not any(port.carries(slot, flow) for port in ports):
+                raise document.error(
+                    (*loc, "ports"),
+                    f"a memory that holds {slot} must have a port for '{slot} {flow}', not none",
+                    f"add it to the flows of a {'read' if flow in READING else 'write'} or read_write port",
+                )
+    return Memory(
+        name=full_name,
+        size_bits=form.size,
+        ports=tuple(ports),
+        read_pj=form.read,
+        write_pj=form.write,
+        buffering=form.buffering,
+        halo_reuse=form.halo_reuse,
+        clock_hz=form.clock or clock_hz,
+        assumed=form.assumed,
+    )
+
+
+def _flows(slot: Slot) -> tuple[Flow, ...]:
+    """The ways an operand passes a memory: inputs come down, outputs go up and, as partial sums, down again."""
+    return FLOWS if slot == "O" else ("from_above", "to_below")
+
+
+def _port(
+    name: str, form: PortForm, slots: tuple[Slot, ...], earlier: tuple[Port, ...], loc: Loc, document: Document
+) -> Port:
+    access = form.bandwidth if form.access is None else form.access
+    if access > form.bandwidth:
+        raise document.error(
+            (*loc, "access"),
+            f"access must be at most the port's width of {form.bandwidth} bits, not {access}",
+            "make the access smaller or the bandwidth larger",
+        )
+    able = [
+        (slot, flow)
+        for slot in slots
+        for flow in _flows(slot)
+        if form.direction == "read_write" or (form.direction == "read") == (flow in READING)
+    ]
+    words = {f"{slot} {flow}": (slot, flow) for slot, flow in able}
+    if form.flows is None:
+        carried = frozenset(able) - {pair for port in earlier for pair in port.flows}
+        if not carried:
+            raise document.error(
+                loc,
+                "a port must carry something, not only what the ports before it carry",
+                "divide the flows: 'flows: [I to_below, O to_below]'",
+            )
+        return Port(name, form.direction, form.bandwidth, access, carried)
+    if not form.flows:
+        raise document.error((*loc, "flows"), "flows must have at least one entry, not none", "or leave the key out")
+    for index, text in enumerate(form.flows):
+        at = (*loc, "flows", index)
+        if text not in words:
+            raise document.error(
+                at,
+                f"each flow of this {form.direction} port must be a held operand and a way it can pass, not '{text}'",
+                suggestion(text, list(words)) if words else None,
+            )
+        taken = next((port.name for port in earlier if words[text] in port.flows), None)
+        if taken is not None or text in form.flows[:index]:
+            raise document.error(
+                at, f"each flow must lie on one port, not '{text}' again", f"port '{taken or name}' carries it"
+            )
+    return Port(name, form.direction, form.bandwidth, access, frozenset(words[text] for text in form.flows))
+
+
+def _core(name: str, form: CoreForm, chip: ChipForm, document: Document) -> tuple[Core, list[Memory]]:
+    top: Loc = ("cores", name)
+    clock_hz = form.clock or chip.clock
+    sides = frozenset(form.array)
+    _once(form.ops, (*top, "ops"), document)
+    for side, side_form in form.array.items():
+        _once(side_form.dataflow, (*top, "array", side, "dataflow"), document)
+    memories, levels = list[Memory](), list[Level]()
+    for memory_name, memory in form.memories.items():
+        loc: Loc = (*top, "memories", memory_name)
+        _once(memory.holds, (*loc, "holds"), document)
+        served = sides if memory.serves == ["all"] else frozenset(memory.serves)
+        for index, side in enumerate(memory.serves):
+            if memory.serves != ["all"] and side not in sides:
+                raise document.error(
+                    (*loc, "serves", index),
+                    f"serves must name sides of the core's array, not '{side}'",
+                    suggestion(side, list(form.array)),
+                )
+        slots = tuple(slot for slot in SLOTS if slot in memory.holds)
+        level = Level(f"{name}.{memory_name}", frozenset(slots), served)
+        _check_nesting(level, levels, form, loc, document)
+        memories.append(_memory(memory_name, level.memory, memory, clock_hz, slots, loc, document))
+        levels.append(level)
+    for shared, held in form.levels.items():
+        loc = (*top, "levels", shared)
+        if shared not in chip.memories:
+            raise document.error(
+                loc,
+                f"levels must name shared memories of the chip, not '{shared}'",
+                suggestion(shared, list(chip.memories)),
+            )
+        _once(held, loc, document)
+        level = Level(shared, frozenset(held), sides)
+        _check_nesting(level, levels, form, loc, document)
+        levels.append(level)
+    for slot in SLOTS:
+        if not any(slot in level.slots for level in levels):
+            raise document.error(
+                top, f"a core must have a memory for {slot}, not none", f"let one of its memories hold {slot}"
+            )
+    core = Core(
+        name=name,
+        ops=frozenset(form.ops),
+        array=tuple(ArrayDim(side, it.size, tuple(it.dataflow), it.shares) for side, it in form.array.items()),
+        op_pj=form.op_energy,
+        levels=tuple(levels),
+        accumulator_bits=form.accumulator,
+        clock_hz=clock_hz,
+        active_pj_per_cycle=_pj_per_cycle(form.active_power, clock_hz),
+        systolic=_systolic(form, (*top, "systolic"), document),
+        launch_cycles=form.launch,
+        note=form.note,
+    )
+    return core, memories
+
+
+def _once(entries: list[str] | list[Slot] | object, loc: Loc, document: Document) -> None:
+    assert isinstance(entries, list)
+    for index, entry in enumerate(entries):
+        if entry in entries[:index]:
+            raise document.error((*loc, index), f"{loc[-1]} must name each once, not '{entry}' twice", "drop one")
+
+
+def _check_nesting(level: Level, below: list[Level], form: CoreForm, loc: Loc, document: Document) -> None:
+    """A level serves all that the levels below it serve, and the innermost output level has room for a partial sum."""
+    memory = form.memories.get(str(loc[-1])) if loc[-2] == "memories" else None
+    if memory is not None and "O" in level.slots and memory.size < form.accumulator:
+        raise document.error(
+            (*loc, "size"),
+            f"a memory that holds O must have room for one partial sum of {form.accumulator} bits, not {memory.size}",
+            "make it larger or the accumulator narrower",
+        )
+    for slot in SLOTS:
+        inner = next((lower for lower in reversed(below) if slot in lower.slots), None)
+        if slot in level.slots and inner is not None and not inner.serves <= level.serves:
+            missing = ", ".join(sorted(inner.serves - level.serves))
+            raise document.error(
+                (*loc, "serves"),
+                f"a memory must serve every side that '{inner.memory}' below it serves, not leave out {missing}",
+                "memories are listed innermost first",
+            )
+
+
+def _systolic(form: CoreForm, loc: Loc, document: Document) -> Systolic | None:
+    if form.systolic is None:
+        return None
+    for key, side in (("rows", form.systolic.rows), ("columns", form.systolic.columns)):
+        if side not in form.array:
+            raise document.error(
+                (*loc, key),
+                f"{key} must be a side of the core's array, not '{side}'",
+                suggestion(side, list(form.array)),
+            )
+    if form.systolic.rows == form.systolic.columns:
+        raise document.error(loc, "rows and columns must be different sides", "name two sides of the array")
+    return Systolic(form.systolic.rows, form.systolic.columns, form.systolic.stationary)
+
+
+def _link(name: str, form: LinkForm, chip: ChipForm, cores: tuple[Core, ...], document: Document) -> Link:
+    loc: Loc = ("links", name)
+    shapes = (form.joins is not None, form.between is not None, form.hub is not None)
+    if shapes not in ((True, False, False), (False, True, False), (True, False, True)):
+        raise document.error(
+            loc,
+            "a link must have 'joins' (a bus), 'between' (point to point), or 'hub' and 'joins' (a channel)",
+            "give one of the three",
+        )
+
+    def ends(names: list[str], key: str) -> list[frozenset[str]]:
+        _once(names, (*loc, key), document)
+        return [_joined(entry, chip, cores, (*loc, key, index), document) for index, entry in enumerate(names)]
+
+    if form.between is not None:
+        sides = ends(form.between, "between")
+        if len(sides) != 2:
+            raise document.error(
+                (*loc, "between"), f"between must name two, not {len(sides)}", "use 'joins' for a bus over many"
+            )
+        a, b = sides
+    elif form.hub is not None:
+        assert form.joins is not None
+        a = _joined(form.hub, chip, cores, (*loc, "hub"), document)
+        b = frozenset[str]().union(*ends(form.joins, "joins")) - a
+    else:
+        assert form.joins is not None
+        joined = ends(form.joins, "joins")
+        a = b = frozenset[str]().union(*joined)
+        if form.duplex == "full":
+            raise document.error((*loc, "duplex"), "a bus must be half duplex, not full", "use 'between' or a 'hub'")
+        if len(joined) < 2:
+            a = frozenset()
+    if not a or not b:
+        key = "between" if form.between is not None else "joins"
+        raise document.error(
+            (*loc, key), "a link must join at least two things, not fewer", "name cores or shared memories"
+        )
+    return Link(
+        name=name,
+        a=a,
+        b=b,
+        bandwidth_bits=form.bandwidth,
+        latency_cycles=form.latency,
+        pj_per_bit=form.energy,
+        half_duplex=form.duplex == "half",
+        exclusive=form.exclusive,
+        clock_hz=form.clock or chip.clock,
+    )
+
+
+def _joined(name: str, chip: ChipForm, cores: tuple[Core, ...], loc: Loc, document: Document) -> frozenset[str]:
+    """The memories that a name in a link stands for: itself, or a core's outermost own ones."""
+    own = {f"{core}.{memory}" for core, form in chip.cores.items() for memory in form.memories}
+    if name in chip.memories or name in own:
+        return frozenset({name})
+    for core in cores:
+        if core.name == name:
+            homes = frozenset(home for slot in SLOTS if (home := core.home(slot)) in own if home is not None)
+            if not homes:
+                raise document.error(
+                    loc,
+                    f"a core named in a link must have an outermost memory of its own, not '{name}'",
+                    "name the shared memory it works from",
+                )
+            return homes
+    known = [*chip.cores, *chip.memories]
+    raise document.error(
+        loc,
+        f"a link must join cores and memories of the chip, not '{name}'",
+        suggestion(name, sorted(own) if "." in name else known),
+    )
+
+
+def _check_reach(chip: Chip, document: Document) -> None:
+    for core in chip.cores:
+        for slot in SLOTS:
+            home = core.home(slot)
+            if home is not None and home != chip.outermost and not chip.routes(chip.outermost, home):
+                raise document.error(
+                    ("cores", core.name),
+                    f"a link must lead from '{chip.outermost}' to '{home}', not none",
+                    f"join '{home if home in document.data['memories'] else core.name}' to it",
+                )
