@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from itertools import pairwise
 from typing import Literal
 
 from weft.model.workload import KINDS, SLOTS, Kind, Slot
@@ -303,13 +304,76 @@ def _routes(chip: Chip, source: str, target: str) -> tuple[Route, ...]:
     return ()
 
 
-def check_chip(chip: Chip) -> list[str]:
-    """What must hold of any chip, as sentences; empty when all holds."""
+def _wrong_names(chip: Chip) -> list[str]:
+    """Every name stands for one thing, and everything named is there."""
     wrong: list[str] = []
-    memories = {memory.name for memory in chip.memories}
+    memories = [memory.name for memory in chip.memories]
+    for what, names in (
+        ("core", [core.name for core in chip.cores]),
+        ("memory", memories),
+        ("link", [link.name for link in chip.links]),
+    ):
+        wrong += [
+            f"each {what} must have a name of its own, not '{name}' again"
+            for i, name in enumerate(names)
+            if name in names[:i]
+        ]
     if chip.outermost not in memories:
         wrong.append(f"the outermost memory must be one of the chip's, not '{chip.outermost}'")
+    for core in chip.cores:
+        sides = {dim.name for dim in core.array}
+        for level in core.levels:
+            if level.memory not in memories:
+                wrong.append(f"core '{core.name}': levels must be memories of the chip, not '{level.memory}'")
+            for side in sorted(level.serves - sides):
+                wrong.append(f"core '{core.name}': '{level.memory}' must serve sides of the array, not '{side}'")
+    for link in chip.links:
+        if not link.a or not link.b or len(link.a | link.b) < 2:
+            wrong.append(f"link '{link.name}' must join at least two memories")
+        for end in sorted((link.a | link.b) - set(memories)):
+            wrong.append(f"link '{link.name}' must join memories of the chip, not '{end}'")
+    return wrong
+
+
+def _wrong_sizes(chip: Chip) -> list[str]:
+    """Sizes and rates are positive; accesses fit ports and partial sums fit where they rest."""
+    wrong: list[str] = []
+    if chip.base_clock_hz < 1:
+        wrong.append(f"the base clock must be positive, not {chip.base_clock_hz}")
+    for memory in chip.memories:
+        if memory.size_bits < 1:
+            wrong.append(f"memory '{memory.name}': size must be positive, not {memory.size_bits}")
+        if memory.clock_hz < 1:
+            wrong.append(f"memory '{memory.name}': clock must be positive, not {memory.clock_hz}")
+        if memory.read_pj < 0 or memory.write_pj < 0:
+            wrong.append(f"memory '{memory.name}': energies must be at least 0")
+        for port in memory.ports:
+            if not 0 < port.access_bits <= port.bandwidth_bits:
+                wrong.append(
+                    f"port '{port.name}' of memory '{memory.name}': access must be between 1 and the width of "
+                    f"{port.bandwidth_bits} bits, not {port.access_bits}"
+                )
+    for link in chip.links:
+        if link.bandwidth_bits < 1 or link.clock_hz < 1:
+            wrong.append(f"link '{link.name}': bandwidth and clock must be positive")
+    for core in chip.cores:
+        if core.clock_hz < 1 or core.accumulator_bits < 1 or any(dim.size < 1 for dim in core.array):
+            wrong.append(f"core '{core.name}': clock, accumulator and array sides must be positive")
+        for level in core.chain("O"):
+            if chip.memory(level.memory).size_bits < core.accumulator_bits:
+                wrong.append(
+                    f"core '{core.name}': '{level.memory}' must have room for one partial sum of "
+                    f"{core.accumulator_bits} bits, not {chip.memory(level.memory).size_bits}"
+                )
+    return wrong
+
+
+def check_chip(chip: Chip) -> list[str]:
+    """What must hold of any chip, as sentences; empty when all holds."""
+    wrong = _wrong_names(chip)
+    if wrong:
         return wrong
+    wrong = _wrong_sizes(chip)
     for core in chip.cores:
         sides = {dim.name for dim in core.array}
         for kind in core.ops:
@@ -317,7 +381,7 @@ def check_chip(chip: Chip) -> list[str]:
                 wrong.append(f"core '{core.name}': op kinds must be known, not '{kind}'")
         for slot in SLOTS:
             chain = core.chain(slot)
-            for inner, outer in zip(chain, chain[1:], strict=False):
+            for inner, outer in pairwise(chain):
                 if not inner.serves <= outer.serves:
                     wrong.append(
                         f"core '{core.name}': '{outer.memory}' must serve every array dim that "

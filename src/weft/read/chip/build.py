@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from weft.errors import ChipError, suggestion
 from weft.model.chip import (
     FLOWS,
@@ -217,8 +219,7 @@ def _core(name: str, form: CoreForm, chip: ChipForm, document: Document) -> tupl
     return core, memories
 
 
-def _once(entries: list[str] | list[Slot] | object, loc: Loc, document: Document) -> None:
-    assert isinstance(entries, list)
+def _once(entries: Sequence[str], loc: Loc, document: Document) -> None:
     for index, entry in enumerate(entries):
         if entry in entries[:index]:
             raise document.error((*loc, index), f"{loc[-1]} must name each once, not '{entry}' twice", "drop one")
