@@ -1,0 +1,42 @@
+"""ONNX networks as workloads: every node an op with affine maps, a view, or a note; never silently nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from weft.model.workload import Workload
+from weft.read.onnx.emit import emit
+from weft.read.onnx.infer import infer
+from weft.read.onnx.proto import open_file, prepare
+
+
+def read_onnx(path: str | Path, dims: Mapping[str, int] | None = None) -> Workload:
+    """The workload in an ONNX file; external weight data is never opened.
+
+    Args:    path: the file.   dims: sizes for symbolic dims, by name.
+    Returns: the workload, named after the file.
+    Errors:  ModelError where the file, the graph or an operator cannot be read.
+    """
+    model = open_file(Path(path))
+    return _read(model, dims or {}, where=str(path), name=Path(path).stem)
+
+
+def read_model(source: str | Path | Any, dims: Mapping[str, int] | None = None, name: str | None = None) -> Workload:
+    """The workload in an ONNX file or an `onnx.ModelProto` (which is left unchanged).
+
+    Args:    source: path, or the model itself.   dims: sizes for symbolic dims.   name: the workload's name.
+    Returns: the workload, named `name`, or else after the file or the graph.
+    Errors:  ModelError as `read_onnx`.
+    """
+    if isinstance(source, str | Path):
+        return read_onnx(source, dims)
+    label = name or source.graph.name or "model"
+    return _read(source, dims or {}, where=label, name=label)
+
+
+def _read(model: Any, dims: Mapping[str, int], where: str, name: str) -> Workload:
+    raw = prepare(model, dims, where=where, name=name)
+    graph = infer(raw)
+    return emit(graph)

@@ -1,0 +1,63 @@
+"""From a graph with known shapes to a workload: each node's builder in turn, then the tensors they use."""
+
+from __future__ import annotations
+
+from weft.errors import ModelError
+from weft.model.workload import Note, Op, Tensor, TensorRole, View, Workload
+from weft.read.onnx.graph import Graph, Node
+from weft.read.onnx.proto import dtype_bits
+from weft.read.onnx.table import BUILDERS
+
+_MANY_OUTPUTS = frozenset({"Split"})
+
+
+def emit(graph: Graph) -> Workload:
+    """The workload of a graph.
+
+    Errors: ModelError where a node uses an output that weft does not read, or nothing is left to compute.
+    """
+    ops: list[Op] = []
+    views: list[View] = []
+    notes: list[Note] = list(graph.notes)
+    tensors: dict[str, Tensor] = {}
+    used = {name for node in graph.nodes for name in node.inputs} | set(graph.outputs)
+    for node in graph.nodes:
+        _check_outputs(graph, node, used)
+        made = BUILDERS[node.op_type](graph, node)
+        ops += made.ops
+        views += made.views
+        notes += made.notes
+        tensors.update((tensor.name, tensor) for tensor in made.tensors)
+    if not ops:
+        raise ModelError(
+            "a network must compute something, and no operator is left of this one",
+            where=graph.where,
+            remedy="check that its outputs depend on its inputs",
+        )
+    names = [operand.tensor for op in ops for operand in op.operands]
+    names += [name for view in views for name in (view.source, view.tensor)]
+    kept = tuple(tensors.get(name) or _tensor(graph, name) for name in dict.fromkeys(names))
+    return Workload(graph.name, kept, tuple(ops), tuple(views), tuple(notes))
+
+
+def _tensor(graph: Graph, name: str) -> Tensor:
+    info = graph.infos[name]
+    role: TensorRole = "intermediate"
+    if name in graph.outputs:
+        role = "output"
+    elif name in graph.inputs:
+        role = "input"
+    elif graph.is_constant(name):
+        role = "weight"
+    return Tensor(name, info.shape, dtype_bits(info.dtype), role, info.dtype)
+
+
+def _check_outputs(graph: Graph, node: Node, used: set[str]) -> None:
+    """Only Split has several outputs; a mask or running mean that someone reads is not modelled."""
+    for extra in node.outputs[1:]:
+        if extra and extra in used and node.op_type not in _MANY_OUTPUTS:
+            raise ModelError(
+                f"only the first output of {node.op_type} may be used, not '{extra}'",
+                where=graph.at(node),
+                remedy="export the network for inference",
+            )

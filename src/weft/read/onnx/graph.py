@@ -1,0 +1,194 @@
+"""The reader's own nouns: an ONNX graph with every shape known, and what one node turns into."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from weft.errors import ModelError
+from weft.model.workload import Axis, Note, Op, Operand, Slot, Tensor, Term, View
+
+Array = npt.NDArray[np.generic]
+
+Attribute = Any
+"""An ONNX attribute as Python holds it: int, float, bytes, list of them, or a TensorProto."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One ONNX node: `name` is unique in the graph, `proto` is the node as onnx keeps it."""
+
+    name: str
+    op_type: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Attribute]
+    proto: Any
+
+    def ints(self, name: str, default: tuple[int, ...]) -> tuple[int, ...]:
+        """Attribute `name` as a tuple of integers."""
+        value = self.attributes.get(name)
+        return default if value is None else tuple(int(v) for v in value)
+
+    def int(self, name: str, default: int) -> int:
+        value = self.attributes.get(name)
+        return default if value is None else int(value)
+
+    def text(self, name: str, default: str) -> str:
+        value = self.attributes.get(name)
+        return default if value is None else str(value.decode() if isinstance(value, bytes) else value)
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """Shape and element type of a tensor; `dtype` is numpy's name ("float32")."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A checked graph before shapes are known: nodes in topological order, weights set aside.
+
+    Args:
+        where:     what errors point at (the file as the user gave it).
+        opset:     version of the default operator set.
+        inputs:    graph inputs that are no constants, with their shapes.
+        constants: TensorProto of every initializer.
+        declared:  shapes that the file states for its tensors, where they are complete.
+    """
+
+    name: str
+    where: str
+    opset: int
+    nodes: tuple[Node, ...]
+    inputs: Mapping[str, Info]
+    outputs: tuple[str, ...]
+    constants: Mapping[str, Any]
+    declared: Mapping[str, Info]
+    notes: tuple[Note, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A graph with every shape known and every constant chain folded.
+
+    Args:
+        nodes:  in topological order; each contributes to an output.
+        infos:  shape and type of every tensor.
+        known:  tensors that are constants, with a way to their values (None where the file has none).
+    """
+
+    name: str
+    where: str
+    opset: int
+    nodes: tuple[Node, ...]
+    infos: Mapping[str, Info]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    known: Mapping[str, Callable[[], Array | None]]
+    notes: tuple[Note, ...]
+
+    def shape(self, tensor: str) -> tuple[int, ...]:
+        return self.infos[tensor].shape
+
+    def is_constant(self, tensor: str) -> bool:
+        return tensor in self.known
+
+    def value(self, tensor: str) -> Array | None:
+        """The values of a constant; None where it is no constant, or the file does not hold its data."""
+        return self.known[tensor]() if tensor in self.known else None
+
+    def at(self, node: Node) -> str:
+        """Where `node` is, for error messages."""
+        return f"{self.where}: node '{node.name}'"
+
+    def constant_ints(self, node: Node, position: int, what: str) -> tuple[int, ...] | None:
+        """Input `position` of `node` as integers; None where it is left out.
+
+        Errors: ModelError where it is known only at run time.
+        """
+        if position >= len(node.inputs) or not node.inputs[position]:
+            return None
+        value = self.value(node.inputs[position])
+        if value is None:
+            raise ModelError(
+                f"{what} of {node.op_type} must be a constant, not '{node.inputs[position]}'",
+                where=self.at(node),
+                remedy="simplify the model (for example with onnxslim) so that it is one",
+            )
+        return tuple(int(v) for v in value.reshape(-1))
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """What a node turns into. `tensors` are those the graph does not have (parts of a product, say)."""
+
+    ops: tuple[Op, ...] = ()
+    views: tuple[View, ...] = ()
+    tensors: tuple[Tensor, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+
+Builder = Callable[[Graph, Node], Emitted]
+
+
+@dataclass(slots=True)
+class Loops:
+    """Dims of an op under construction, in order; `axis` returns an affine map over them."""
+
+    dims: dict[str, int] = field(default_factory=dict)
+
+    def add(self, name: str, size: int) -> str:
+        self.dims[name] = size
+        return name
+
+    def items(self) -> tuple[tuple[str, int], ...]:
+        return tuple(self.dims.items())
+
+
+def axis(size: int, *terms: tuple[str, int] | str, offset: int = 0) -> Axis:
+    """An axis of `size` indexed by `terms`: names, or (name, coefficient).
+
+    >>> axis(8, ("OY", 2), "FY", offset=-1)
+    Axis(size=8, terms=(Term(dim='OY', coefficient=2), Term(dim='FY', coefficient=1)), offset=-1)
+    """
+    made = tuple(Term(term) if isinstance(term, str) else Term(*term) for term in terms)
+    return Axis(size, made, offset)
+
+
+def operand(name: str, slot: Slot, tensor: str, axes: list[Axis] | tuple[Axis, ...]) -> Operand:
+    """An operand from a list of axes."""
+    return Operand(name, slot, tensor, tuple(axes))
+
+
+def elements(shape: tuple[int, ...]) -> int:
+    """Elements of a tensor of `shape`."""
+    return math.prod(shape)
+
+
+SPATIAL = ("X", "Y", "Z")
+
+
+def spatial(rank: int, prefix: str) -> tuple[str, ...]:
+    """Letters of `rank` spatial axes, outermost first.
+
+    >>> spatial(2, "O"), spatial(1, "F"), spatial(4, "O")
+    (('OY', 'OX'), ('FX',), ('O3', 'OZ', 'OY', 'OX'))
+    """
+    return tuple(prefix + (SPATIAL[i] if i < len(SPATIAL) else str(i)) for i in reversed(range(rank)))
+
+
+def letters(rank: int) -> tuple[str, ...]:
+    """Loop letters of a tensor's axes, by rank: batch, channel, spatial.
+
+    >>> letters(1), letters(2), letters(4)
+    (('G',), ('B', 'G'), ('B', 'G', 'OY', 'OX'))
+    """
+    return ("G",) if rank == 1 else ("B", "G", *spatial(rank - 2, "O")) if rank >= 2 else ()

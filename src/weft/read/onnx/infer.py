@@ -1,0 +1,267 @@
+"""Shapes of all tensors, and constants folded: ONNX's own inference node by node, with numpy for constant chains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx.defs
+import onnx.helper
+import onnx.numpy_helper
+from onnx.shape_inference import infer_node_outputs
+
+from weft.errors import ModelError
+from weft.model.workload import Note
+from weft.read.onnx.graph import Array, Graph, Info, Node, Raw, elements
+from weft.read.onnx.proto import dtype_name
+
+_FOLDABLE = frozenset(
+    name
+    for line in (
+        "Abs Add And Cast CastLike Ceil Concat ConstantOfShape Div Equal Exp Expand Flatten Floor Gather",
+        "GatherElements GatherND Greater GreaterOrEqual Identity Less LessOrEqual Log Max Min Mod Mul Neg NonZero Not",
+        "OneHot Or Pad Pow Range Reciprocal ReduceMax ReduceMin ReduceProd ReduceSum Reshape Round ScatterElements",
+        "ScatterND Sign Slice Split Sqrt Squeeze Sub Sum Tile Transpose Trilu Unsqueeze Where",
+    )
+    for name in line.split()
+)
+"""Operators computed at read time where all their inputs are constants: shape arithmetic and weight preparation."""
+
+_DATA_LIMIT = 4096
+"""Constants up to this many elements are shown to ONNX's shape inference (a Reshape's target, a Slice's starts)."""
+
+_OUT_OF_SCOPE = {
+    "LSTM": "unroll it into Gemm, Sigmoid, Tanh and Mul",
+    "GRU": "unroll it into Gemm, Sigmoid, Tanh and Mul",
+    "RNN": "unroll it into Gemm and Tanh",
+    "If": "export the branch that is taken",
+    "Loop": "unroll it",
+    "Scan": "unroll it",
+    "QuantizeLinear": "export the float model",
+    "DequantizeLinear": "export the float model",
+}
+
+
+def infer(raw: Raw, known_operators: frozenset[str] | None = None) -> Graph:
+    """The graph with every shape known, constants folded and dead nodes left out.
+
+    Args:    raw: the checked graph.   known_operators: what the reader can turn into ops (None: its whole table).
+    Errors:  ModelError for an operator that weft does not know, or a shape that cannot be found.
+    """
+    if known_operators is None:
+        from weft.read.onnx.table import BUILDERS
+
+        known_operators = frozenset(BUILDERS)
+    infos: dict[str, Info] = dict(raw.inputs)
+    known: dict[str, Callable[[], Array | None]] = {}
+    notes = list(raw.notes)
+    for name, tensor in raw.constants.items():
+        infos[name] = _initializer_info(tensor, raw.where)
+        known[name] = _lazy(tensor)
+    nodes: list[Node] = []
+    for node in raw.nodes:
+        values = _fold(raw, node, infos, known)
+        if values is not None:
+            for output, value in zip(node.outputs, values, strict=False):
+                if output:
+                    infos[output] = Info(tuple(value.shape), _array_dtype(value))
+                    known[output] = _given(value)
+            notes.append(Note(node.name, f"{node.op_type} computed while reading: it depends on constants only"))
+            continue
+        if node.op_type not in known_operators:
+            raise ModelError(
+                f"every operator must be one that weft knows, not {node.op_type}",
+                where=f"{raw.where}: node '{node.name}'",
+                remedy=_OUT_OF_SCOPE.get(node.op_type, "rewrite it with operators from `weft doctor`"),
+            )
+        infos.update(_infer_node(raw, node, infos, known))
+        nodes.append(node)
+    live, dead = _split_dead(nodes, raw.outputs)
+    notes += [Note(node.name, f"{node.op_type} left out: no output depends on it") for node in dead]
+    return Graph(raw.name, raw.where, raw.opset, live, infos, tuple(raw.inputs), raw.outputs, known, tuple(notes))
+
+
+def _initializer_info(tensor: Any, where: str) -> Info:
+    shape = tuple(int(size) for size in tensor.dims)
+    if any(size < 0 for size in shape):
+        raise ModelError(
+            f"a size must not be negative, and its shape is {list(shape)}",
+            where=f"{where}: initializer '{tensor.name}'",
+            remedy="export the network again",
+        )
+    return Info(shape, dtype_name(tensor.data_type))
+
+
+def _lazy(tensor: Any) -> Callable[[], Array | None]:
+    """Values on demand; None where the file holds a shape and no data, or the data are elsewhere."""
+
+    @cache
+    def values() -> Array | None:
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            return None
+        try:
+            return np.asarray(onnx.numpy_helper.to_array(tensor))
+        except ValueError:
+            return None
+
+    return values
+
+
+def _given(value: Array) -> Callable[[], Array | None]:
+    return lambda: value
+
+
+def _array_dtype(value: Array) -> str:
+    return str(value.dtype)
+
+
+def _fold(
+    raw: Raw, node: Node, infos: Mapping[str, Info], known: Mapping[str, Callable[[], Array | None]]
+) -> list[Array] | None:
+    """The node's values where they follow from constants and shapes; None where they do not."""
+    if node.op_type == "Constant":
+        return [_constant(node)]
+    if node.op_type == "Shape":
+        shape = infos[node.inputs[0]].shape
+        end = node.attributes.get("end")
+        return [np.asarray(shape[node.int("start", 0) : None if end is None else int(end)], dtype=np.int64)]
+    if node.op_type == "Size":
+        return [np.asarray(elements(infos[node.inputs[0]].shape), dtype=np.int64)]
+    if node.op_type not in _FOLDABLE or any(name not in known for name in node.inputs if name):
+        return None
+    inputs = {name: known[name]() for name in node.inputs if name}
+    if any(value is None for value in inputs.values()):
+        return None
+    from onnx.reference import ReferenceEvaluator
+
+    try:
+        evaluator = ReferenceEvaluator(_single(raw, node))
+        return [np.asarray(value) for value in evaluator.run(None, inputs)]
+    except Exception:  # the reference evaluator lacks a few operators and types; the node then stays a node
+        return None
+
+
+def _single(raw: Raw, node: Node) -> Any:
+    """A model of one node, so that it is evaluated in the file's own operator set."""
+    value = onnx.helper.make_empty_tensor_value_info
+    graph = onnx.helper.make_graph(
+        [node.proto],
+        "one",
+        [value(name) for name in dict.fromkeys(filter(None, node.inputs))],
+        [value(name) for name in filter(None, node.outputs)],
+    )
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", raw.opset)])
+
+
+def _constant(node: Node) -> Array:
+    for name, value in node.attributes.items():
+        if name == "value":
+            return np.asarray(onnx.numpy_helper.to_array(value))
+        if name in ("value_float", "value_floats"):
+            return np.asarray(value, dtype=np.float32)
+        if name in ("value_int", "value_ints"):
+            return np.asarray(value, dtype=np.int64)
+    return np.asarray([], dtype=np.float32)
+
+
+def _infer_node(
+    raw: Raw, node: Node, infos: Mapping[str, Info], known: Mapping[str, Callable[[], Array | None]]
+) -> dict[str, Info]:
+    """Output shapes by ONNX's rule, once more as floats where it refuses the types, else as the file states them."""
+    at = f"{raw.where}: node '{node.name}'"
+    reason = ""
+    found: dict[str, Info] = {}
+    for as_float in (False, True):
+        try:
+            found = _ask_onnx(raw, node, infos, known, as_float)
+        except Exception as error:
+            # types first refused are asked again as floats; a second refusal is about shapes
+            reason = " ".join(str(error).split())
+            continue
+        break
+    result: dict[str, Info] = {}
+    for output in filter(None, node.outputs):
+        info = found.get(output) or raw.declared.get(output)
+        if info is None:
+            raise ModelError(
+                f"the shape of '{output}' must follow from its inputs"
+                + (f", and it does not: {reason}" if reason else ""),
+                where=at,
+                remedy="run onnx.shape_inference on a model with fixed input shapes",
+            )
+        if any(size < 1 for size in info.shape):
+            raise ModelError(
+                f"a size must be positive, and '{output}' is {list(info.shape)}",
+                where=at,
+                remedy="check the sizes of the input, kernel and stride",
+            )
+        result[output] = info
+    return result
+
+
+def _ask_onnx(
+    raw: Raw,
+    node: Node,
+    infos: Mapping[str, Info],
+    known: Mapping[str, Callable[[], Array | None]],
+    as_float: bool,
+) -> dict[str, Info]:
+    schema = onnx.defs.get_schema(node.op_type, min(raw.opset, onnx.defs.onnx_opset_version()), "")
+    proto = onnx.NodeProto()
+    proto.CopyFrom(node.proto)
+    del proto.attribute[:]
+    proto.attribute.extend(item for item in node.proto.attribute if item.name in schema.attributes)
+    # the empty name of an optional input left out must have a type too
+    types = {"": onnx.TypeProto()}
+    data = {}
+    for name in filter(None, node.inputs):
+        info = infos[name]
+        elem = _elem_type(info.dtype)
+        if as_float and elem != onnx.TensorProto.INT64:
+            elem = onnx.TensorProto.FLOAT
+        types[name] = onnx.helper.make_tensor_type_proto(elem, info.shape)
+        if name in known and elements(info.shape) <= _DATA_LIMIT and elem == _elem_type(info.dtype):
+            value = known[name]()
+            if value is not None:
+                data[name] = onnx.numpy_helper.from_array(value, name)
+    made = infer_node_outputs(
+        schema,
+        proto,
+        types,
+        data,
+        opset_imports=[onnx.helper.make_opsetid("", min(raw.opset, onnx.defs.onnx_opset_version()))],
+    )
+    result = {}
+    for name, kind in made.items():
+        tensor = kind.tensor_type
+        if not tensor.HasField("shape") or any(dim.WhichOneof("value") != "dim_value" for dim in tensor.shape.dim):
+            continue
+        declared = raw.declared.get(name)
+        if as_float:
+            dtype = declared.dtype if declared else infos[node.inputs[0]].dtype
+        else:
+            dtype = dtype_name(tensor.elem_type)
+        result[name] = Info(tuple(int(dim.dim_value) for dim in tensor.shape.dim), dtype)
+    return result
+
+
+def _elem_type(dtype: str) -> int:
+    names = {"float32": "FLOAT", "float64": "DOUBLE"}
+    return int(onnx.TensorProto.DataType.Value(names.get(dtype, dtype.upper())))
+
+
+def _split_dead(nodes: list[Node], outputs: tuple[str, ...]) -> tuple[tuple[Node, ...], list[Node]]:
+    """Nodes that an output depends on, and the others."""
+    wanted = set(outputs)
+    live: list[Node] = []
+    dead: list[Node] = []
+    for node in reversed(nodes):
+        if wanted.isdisjoint(node.outputs):
+            dead.append(node)
+        else:
+            live.append(node)
+            wanted.update(filter(None, node.inputs))
+    return tuple(reversed(live)), dead[::-1]

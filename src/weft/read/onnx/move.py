@@ -1,0 +1,295 @@
+"""Views (no data moves) and copies (data moves under an affine map): Reshape to Resize."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+
+from weft.errors import ModelError
+from weft.model.workload import Axis, Note, Op, View
+from weft.read.onnx.elementwise import broadcast, elementwise, loop_dims
+from weft.read.onnx.graph import Emitted, Graph, Node, axis, elements, operand, spatial
+from weft.read.onnx.proto import dtype_bits
+
+Dims = tuple[tuple[str, int], ...]
+
+
+def reshape(graph: Graph, node: Node) -> Emitted:
+    """Same elements in the same row-major order."""
+    data, output = node.inputs[0], node.outputs[0]
+    if elements(graph.shape(data)) != elements(graph.shape(output)):
+        raise ModelError(
+            f"a reshape must keep the number of elements, not turn {list(graph.shape(data))} "
+            f"into {list(graph.shape(output))}",
+            where=graph.at(node),
+            remedy="export the network again",
+        )
+    return _view(node, data, output, "reshape")
+
+
+def dropout(graph: Graph, node: Node) -> Emitted:
+    """Dropout does nothing at inference."""
+    view = View(node.outputs[0], node.inputs[0], "reshape", node.name)
+    return Emitted(views=(view,), notes=(Note(node.name, "Dropout dropped: it does nothing at inference"),))
+
+
+def cast(graph: Graph, node: Node) -> Emitted:
+    """A view where both types have one width, else an elementwise op: the bits move."""
+    data, output = node.inputs[0], node.outputs[0]
+    before, after = graph.infos[data].dtype, graph.infos[output].dtype
+    if dtype_bits(before) == dtype_bits(after):
+        return _view(node, data, output, "reshape")
+    return elementwise(graph, node)
+
+
+def transpose(graph: Graph, node: Node) -> Emitted:
+    """Axes in another order."""
+    rank = len(graph.shape(node.inputs[0]))
+    order = node.ints("perm", tuple(reversed(range(rank))))
+    return _view(node, node.inputs[0], node.outputs[0], "transpose", order)
+
+
+def _view(
+    node: Node, source: str, tensor: str, kind: Literal["reshape", "transpose"], order: tuple[int, ...] = ()
+) -> Emitted:
+    view = View(tensor, source, kind, node.name, order)
+    return Emitted(views=(view,), notes=(Note(node.name, f"{node.op_type} read as a view: no data moves"),))
+
+
+def _copy(
+    node: Node,
+    name: str,
+    dims: Dims,
+    read: tuple[str, Iterable[Axis]],
+    written: tuple[str, Iterable[Axis]],
+    barrier: Iterable[str] = (),
+) -> Op:
+    return Op(
+        name,
+        "copy",
+        node.op_type,
+        dims,
+        (operand("I", "I", read[0], tuple(read[1])), operand("O", "O", written[0], tuple(written[1]))),
+        barrier=frozenset(barrier),
+        nodes=(node.name,),
+    )
+
+
+def _axes(dims: Dims, rank: int) -> list[Axis]:
+    return [axis(size, name) for name, size in dims[:rank]]
+
+
+def concat(graph: Graph, node: Node) -> Emitted:
+    """One copy per input, each writing its slice; named `<node>.<i>`."""
+    output = node.outputs[0]
+    shape = graph.shape(output)
+    where = node.int("axis", 1) % len(shape)
+    if len(node.inputs) == 1:
+        return _view(node, node.inputs[0], output, "reshape")
+    ops = []
+    offset = 0
+    for index, name in enumerate(node.inputs):
+        part = graph.shape(name)
+        dims = loop_dims(part)
+        written = _axes(dims, len(part))
+        written[where] = axis(shape[where], dims[where][0], offset=offset)
+        ops.append(_copy(node, f"{node.name}.{index}", dims, (name, _axes(dims, len(part))), (output, written)))
+        offset += part[where]
+    return Emitted(tuple(ops))
+
+
+def split(graph: Graph, node: Node) -> Emitted:
+    """One copy per output, each reading its slice; named `<node>.<i>`."""
+    data = node.inputs[0]
+    shape = graph.shape(data)
+    where = node.int("axis", 0) % len(shape)
+    ops = []
+    offset = 0
+    for index, name in enumerate(node.outputs):
+        part = graph.shape(name)
+        dims = loop_dims(part)
+        read = _axes(dims, len(part))
+        read[where] = axis(shape[where], dims[where][0], offset=offset)
+        ops.append(_copy(node, f"{node.name}.{index}", dims, (data, read), (name, _axes(dims, len(part)))))
+        offset += part[where]
+    return Emitted(tuple(ops))
+
+
+def pad(graph: Graph, node: Node) -> Emitted:
+    """A copy that reads shifted by the padding; what falls outside is filled. All-zero pads are a view.
+
+    Modes that repeat inside values (reflect, edge, wrap) read each padded axis whole.
+    """
+    data, output = node.inputs[0], node.outputs[0]
+    shape, result = graph.shape(data), graph.shape(output)
+    rank = len(shape)
+    stated = graph.constant_ints(node, 1, "the pads") if len(node.inputs) > 1 else node.ints("pads", ())
+    axes = graph.constant_ints(node, 3, "the axes") or tuple(range(rank))
+    half = len(stated or ()) // 2
+    begins = [0] * rank
+    for i, begin in zip(axes, (stated or ())[:half], strict=True):
+        begins[i % rank] = begin
+    if shape == result and not any(begins):
+        return _view(node, data, output, "reshape")
+    dims = loop_dims(result)
+    read = [axis(n, d, offset=-b) for n, (d, _), b in zip(shape, dims, begins, strict=True)]
+    inside = node.text("mode", "constant") != "constant"
+    barrier = [d for n, (d, size) in zip(shape, dims, strict=True) if inside and n != size]
+    return Emitted((_copy(node, node.name, dims, (data, read), (output, _axes(dims, rank)), barrier),))
+
+
+def slice_(graph: Graph, node: Node) -> Emitted:
+    """A copy that reads from `starts` at `steps`; a negative step keeps its axis whole."""
+    data, output = node.inputs[0], node.outputs[0]
+    shape, result = graph.shape(data), graph.shape(output)
+    rank = len(shape)
+    if "starts" in node.attributes:
+        starts: tuple[int, ...] = node.ints("starts", ())
+        axes = node.ints("axes", tuple(range(len(starts))))
+        steps = (1,) * len(starts)
+    else:
+        starts = graph.constant_ints(node, 1, "the starts") or ()
+        axes = graph.constant_ints(node, 3, "the axes") or tuple(range(len(starts)))
+        steps = graph.constant_ints(node, 4, "the steps") or (1,) * len(starts)
+    if shape == result and all(step > 0 for step in steps):
+        return _view(node, data, output, "reshape")
+    dims = loop_dims(result)
+    read = _axes(dims, rank)
+    barrier = []
+    for start, i, step in zip(starts, (a % rank for a in axes), steps, strict=True):
+        size, (letter, count) = shape[i], dims[i]
+        first = max(0, start + size if start < 0 else min(start, size if step > 0 else size - 1))
+        if step < 0:
+            first += step * (count - 1)
+            barrier.append(letter)
+        read[i] = axis(size, (letter, abs(step)), offset=first)
+    return Emitted((_copy(node, node.name, dims, (data, read), (output, _axes(dims, rank)), barrier),))
+
+
+def gather(graph: Graph, node: Node) -> Emitted:
+    """A copy, where the indices are constant and evenly spaced (one row, a range); no other map is affine."""
+    data, output = node.inputs[0], node.outputs[0]
+    shape, result = graph.shape(data), graph.shape(output)
+    where = node.int("axis", 0) % len(shape)
+    indices = graph.value(node.inputs[1])
+    picked = () if indices is None else tuple(int(v) % shape[where] for v in np.asarray(indices).reshape(-1))
+    steps = {b - a for a, b in pairwise(picked)}
+    if indices is None or indices.ndim > 1 or len(steps) > 1 or any(step < 1 for step in steps):
+        raise ModelError(
+            "the indices of Gather must be constant, in one row, evenly spaced and rising",
+            where=graph.at(node),
+            remedy="start the network after the embedding",
+        )
+    dims = loop_dims(result)
+    names = [name for name, _ in dims][: len(result)]
+    if indices.ndim == 0:
+        names.insert(where, "")
+    read = [axis(size, name) if name else axis(size) for size, name in zip(shape, names, strict=True)]
+    if indices.ndim == 0:
+        read[where] = axis(shape[where], offset=picked[0])
+    else:
+        read[where] = axis(shape[where], (names[where], max(steps, default=1)), offset=picked[0])
+    return Emitted((_copy(node, node.name, dims, (data, read), (output, _axes(dims, len(result)))),))
+
+
+def expand(graph: Graph, node: Node) -> Emitted:
+    """A copy that reads broadcast axes again and again; a view where nothing is repeated."""
+    data, output = node.inputs[0], node.outputs[0]
+    shape, result = graph.shape(data), graph.shape(output)
+    if elements(shape) == elements(result):
+        return _view(node, data, output, "reshape")
+    dims = loop_dims(result)
+    read = broadcast(shape, dims, len(result))
+    return Emitted((_copy(node, node.name, dims, (data, read), (output, _axes(dims, len(result)))),))
+
+
+def depth_to_space(graph: Graph, node: Node) -> Emitted:
+    """Channels to pixels: output pixel OY x block + SY reads channel (SY, SX, G), or (G, SY, SX) in mode CRD."""
+    data, output = node.inputs[0], node.outputs[0]
+    batch, depth, height, width = graph.shape(data)
+    block = node.int("blocksize", 1)
+    channels = depth // block**2
+    if node.text("mode", "DCR") == "DCR":
+        terms: tuple[tuple[str, int], ...] = (("SY", block * channels), ("SX", channels), ("G", 1))
+    else:
+        terms = (("G", block**2), ("SY", block), ("SX", 1))
+    dims = (("B", batch), ("G", channels), ("OY", height), ("OX", width), ("SY", block), ("SX", block))
+    front = axis(batch, "B")
+    read = [front, axis(depth, *terms), axis(height, "OY"), axis(width, "OX")]
+    written = [front, axis(channels, "G")]
+    written += [axis(height * block, ("OY", block), "SY"), axis(width * block, ("OX", block), "SX")]
+    return Emitted((_copy(node, node.name, dims, (data, read), (output, written), ("SY", "SX")),))
+
+
+def space_to_depth(graph: Graph, node: Node) -> Emitted:
+    """Pixels to channels: output channel (SY, SX, G) reads pixel OY x block + SY."""
+    data, output = node.inputs[0], node.outputs[0]
+    batch, channels, height, width = graph.shape(data)
+    block = node.int("blocksize", 1)
+    rows, columns, depth = height // block, width // block, channels * block**2
+    dims = (("B", batch), ("G", channels), ("OY", rows), ("OX", columns), ("SY", block), ("SX", block))
+    front = axis(batch, "B")
+    read = [front, axis(channels, "G"), axis(height, ("OY", block), "SY"), axis(width, ("OX", block), "SX")]
+    written = [front, axis(depth, ("SY", block * channels), ("SX", channels), "G")]
+    written += [axis(rows, "OY"), axis(columns, "OX")]
+    return Emitted((_copy(node, node.name, dims, (data, read), (output, written), ("G", "SY", "SX")),))
+
+
+def resize(graph: Graph, node: Node) -> Emitted:
+    """Nearest: a copy. Linear and cubic: a pool of 2 or 4 taps per resized axis.
+
+    A whole-number enlargement is affine (output = factor x OY + SY). Of any other, the axis is read and written
+    whole.
+    """
+    data, output = node.inputs[0], node.outputs[0]
+    shape, result = graph.shape(data), graph.shape(output)
+    mode = node.text("mode", "nearest")
+    taps_per_axis = {"nearest": 1, "linear": 2, "cubic": 4}[mode]
+    if shape == result:
+        return _view(node, data, output, "reshape")
+    base = [name for name, _ in loop_dims(result)]
+    suffixes = ["B", "G", *(name[1:] for name in spatial(max(0, len(shape) - 2), "O"))][: len(shape)]
+    dims: list[tuple[str, int]] = []
+    phases: list[tuple[str, int]] = []
+    taps: list[tuple[str, int]] = []
+    read: list[Axis] = []
+    written: list[Axis] = []
+    barrier: list[str] = []
+    for before, after, letter, suffix in zip(shape, result, base, suffixes, strict=True):
+        factor = Fraction(after, before)
+        reach: list[tuple[str, int]] = []
+        offset = 0
+        if factor != 1 and taps_per_axis > 1:
+            # taps two apart cover every element that any phase may read, with the right number of visits
+            taps.append((f"F{suffix}", taps_per_axis))
+            reach = [(f"F{suffix}", 2 if taps_per_axis == 2 else 1)]
+            offset = -1 if taps_per_axis == 2 else -2
+        if factor.denominator == 1:
+            dims.append((letter, before))
+            read.append(axis(before, letter, *reach, offset=offset))
+            if factor == 1:
+                written.append(axis(after, letter))
+            else:
+                phases.append((f"S{suffix}", int(factor)))
+                barrier.append(f"S{suffix}")
+                written.append(axis(after, (letter, int(factor)), f"S{suffix}"))
+        else:
+            dims.append((letter, after))
+            barrier.append(letter)
+            stride = -(-(before - 1) // max(1, after - 1)) if before > 1 else 1
+            read.append(axis(before, (letter, max(1, stride)), *reach, offset=offset))
+            written.append(axis(after, letter))
+    op = Op(
+        node.name,
+        "copy" if mode == "nearest" else "pool",
+        node.op_type,
+        (*dims, *phases, *taps),
+        (operand("I", "I", data, read), operand("O", "O", output, written)),
+        barrier=frozenset(barrier),
+        nodes=(node.name,),
+    )
+    return Emitted((op,))

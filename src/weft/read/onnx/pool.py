@@ -1,0 +1,124 @@
+"""Windows and reductions without weights: pools, global pools, ReduceMean and its kin."""
+
+from __future__ import annotations
+
+from weft.errors import ModelError
+from weft.model.workload import Op
+from weft.read.onnx.graph import Emitted, Graph, Node, axis, letters, operand, spatial
+from weft.read.onnx.window import Window, windows
+
+
+def pool(graph: Graph, node: Node) -> Emitted:
+    """MaxPool, AveragePool, LpPool: loops B G, output pixels, window taps."""
+    shape = graph.shape(node.inputs[0])
+    kernel = node.ints("kernel_shape", ())
+    _check_rank(graph, node, shape)
+    axes = windows(graph, node, shape[2:], kernel)
+    ceil = node.int("ceil_mode", 0) != 0 and node.text("auto_pad", "NOTSET") == "NOTSET"
+    sizes = tuple(window.out(ceil) for window in axes)
+    result = graph.shape(node.outputs[0])
+    if result != (*shape[:2], *sizes):
+        raise ModelError(
+            f"the output's shape must be {[*shape[:2], *sizes]}, not {list(result)}",
+            where=graph.at(node),
+            remedy="export the network again",
+        )
+    return _pool(graph, node, axes, sizes)
+
+
+def global_pool(graph: Graph, node: Node) -> Emitted:
+    """GlobalAveragePool, GlobalMaxPool, GlobalLpPool: one window that is the whole input."""
+    shape = graph.shape(node.inputs[0])
+    _check_rank(graph, node, shape)
+    axes = tuple(Window(size, size, 1, 1, 0, 0) for size in shape[2:])
+    return _pool(graph, node, axes, (1,) * len(axes))
+
+
+def _pool(graph: Graph, node: Node, axes: tuple[Window, ...], sizes: tuple[int, ...]) -> Emitted:
+    data, output = node.inputs[0], node.outputs[0]
+    batch, channels = graph.shape(data)[:2]
+    outs, taps = spatial(len(axes), "O"), spatial(len(axes), "F")
+    front = [axis(batch, "B"), axis(channels, "G")]
+    op = Op(
+        name=node.name,
+        kind="pool",
+        onnx=node.op_type,
+        dims=(
+            ("B", batch),
+            ("G", channels),
+            *zip(outs, sizes, strict=True),
+            *((tap, window.kernel) for tap, window in zip(taps, axes, strict=True)),
+        ),
+        operands=(
+            operand(
+                "I",
+                "I",
+                data,
+                front
+                + [
+                    axis(w.size, (out, w.stride), (tap, w.dilation), offset=-w.pad_begin)
+                    for out, tap, w in zip(outs, taps, axes, strict=True)
+                ],
+            ),
+            operand("O", "O", output, front + [axis(size, out) for out, size in zip(outs, sizes, strict=True)]),
+        ),
+        nodes=(node.name,),
+    )
+    return Emitted((op,))
+
+
+def reduce(graph: Graph, node: Node) -> Emitted:
+    """ReduceMean, ReduceSum, ReduceMax, ArgMax, ...: kept loops, then reduced ones (FY and FX of an image)."""
+    data, output = node.inputs[0], node.outputs[0]
+    shape = graph.shape(data)
+    rank = len(shape)
+    keep = node.int("keepdims", 1) != 0
+    if node.op_type in ("ArgMax", "ArgMin"):
+        reduced = {node.int("axis", 0) % max(1, rank)}
+    else:
+        stated = graph.constant_ints(node, 1, "the axes") if "axes" not in node.attributes else node.ints("axes", ())
+        if not stated:
+            stated = () if node.int("noop_with_empty_axes", 0) else tuple(range(rank))
+        reduced = {i % rank for i in stated}
+    names = [reduced_letter(letter) if i in reduced else letter for i, letter in enumerate(letters(rank))]
+    sized = list(zip(names, shape, strict=True))
+    kept_dims = [item for i, item in enumerate(sized) if i not in reduced]
+    reduced_dims = [item for i, item in enumerate(sized) if i in reduced]
+    out_axes = []
+    for i, (name, size) in enumerate(sized):
+        if i not in reduced:
+            out_axes.append(axis(size, name))
+        elif keep:
+            out_axes.append(axis(1))
+    op = Op(
+        name=node.name,
+        kind="reduce",
+        onnx=node.op_type,
+        dims=(*kept_dims, *reduced_dims) or (("G", 1),),
+        operands=(
+            operand("I", "I", data, [axis(size, name) for name, size in sized]),
+            operand("O", "O", output, out_axes),
+        ),
+        nodes=(node.name,),
+    )
+    return Emitted((op,))
+
+
+def reduced_letter(letter: str) -> str:
+    """The loop letter of an axis that is summed away.
+
+    >>> reduced_letter("OY"), reduced_letter("G"), reduced_letter("B")
+    ('FY', 'C', 'FB')
+    """
+    if letter == "G":
+        return "C"
+    return "FB" if letter == "B" else "F" + letter[1:]
+
+
+def _check_rank(graph: Graph, node: Node, shape: tuple[int, ...]) -> None:
+    if len(shape) < 3:
+        raise ModelError(
+            f"the input of {node.op_type} must have rank 3 or more, not {len(shape)}",
+            where=graph.at(node),
+            remedy="export the network again",
+        )

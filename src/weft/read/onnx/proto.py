@@ -1,0 +1,277 @@
+"""From bytes to a checked graph: functions inlined, symbolic dims given sizes, nodes named and in topological order."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnx.helper
+import onnx.inliner
+
+from weft.errors import ModelError, suggestion
+from weft.model.workload import Note
+from weft.read.onnx.graph import Info, Node, Raw
+
+_DEFAULT_DOMAINS = ("", "ai.onnx")
+
+
+def open_file(path: Path) -> Any:
+    """The ModelProto in `path`; external data stays closed.
+
+    Errors: ModelError where there is no such file, or it holds no ONNX network.
+    """
+    if not path.is_file():
+        problem = "a folder" if path.is_dir() else "a path where there is none"
+        raise ModelError(
+            f"the model must be an existing ONNX file, not {problem}",
+            where=str(path),
+            remedy="give the path of an .onnx file, or a name from `weft models`",
+        )
+    try:
+        model = onnx.load_model_from_string(path.read_bytes())
+    except OSError as error:
+        raise ModelError(f"the model must be readable, not {error.strerror}", where=str(path)) from None
+    except Exception:  # protobuf's DecodeError differs between its back ends
+        model = None
+    if model is None or not model.HasField("graph") or not model.opset_import:
+        raise ModelError(
+            "the model must be in ONNX format, and these bytes are not",
+            where=str(path),
+            remedy="export the network again",
+        )
+    return model
+
+
+def prepare(model: Any, dims: Mapping[str, int], where: str, name: str) -> Raw:
+    """Check a model and put it in order.
+
+    Args:    model: a ModelProto, not changed.   dims: sizes of symbolic dims.   where: what errors point at.
+    Returns: the graph with named nodes in topological order, its weights set aside.
+    Errors:  ModelError for a bad dim, a tensor nobody makes, a cycle, a subgraph.
+    """
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    notes: list[Note] = []
+    for sparse in model.graph.sparse_initializer:
+        raise ModelError(
+            "a weight must be stored dense, not sparse",
+            where=f"{where}: initializer '{sparse.values.name}'",
+            remedy="export the network with dense weights",
+        )
+    model = _light_copy(model)
+    if model.functions:
+        inlined = ", ".join(sorted({function.name for function in model.functions}))
+        model = onnx.inliner.inline_local_functions(model)
+        notes.append(Note(name, f"model-local functions inlined: {inlined}"))
+    graph = model.graph
+    opset = next((entry.version for entry in model.opset_import if entry.domain in _DEFAULT_DOMAINS), 1)
+    sizes = _checked_dims(graph, constants, dims, where)
+    inputs = {value.name: _input_info(value, sizes, where) for value in graph.input if value.name not in constants}
+    if not graph.output:
+        raise ModelError("a network must have an output, and this one has none", where=where)
+    nodes = tuple(_nodes(graph.node, where))
+    outputs = tuple(value.name for value in graph.output)
+    ordered = _sorted(nodes, set(inputs) | set(constants), outputs, where)
+    declared = {
+        value.name: info
+        for value in (*graph.value_info, *graph.output)
+        if (info := _declared_info(value, sizes)) is not None
+    }
+    return Raw(name, where, opset, ordered, inputs, outputs, constants, declared, tuple(notes))
+
+
+def dtype_name(elem_type: int) -> str:
+    """numpy's name of an ONNX element type ("float32", "bfloat16", "int4")."""
+    if elem_type in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE):
+        return "float32" if elem_type == onnx.TensorProto.FLOAT else "float64"
+    return str(onnx.TensorProto.DataType.Name(elem_type)).lower()
+
+
+def dtype_bits(dtype: str) -> int:
+    """Bits per element as stored: a boolean takes a byte, a four-bit integer four bits.
+
+    >>> dtype_bits("float32"), dtype_bits("int4"), dtype_bits("bool"), dtype_bits("float8e4m3fn")
+    (32, 4, 8, 8)
+    """
+    if dtype == "bool":
+        return 8
+    if dtype.startswith(("complex",)):
+        return int(dtype.removeprefix("complex"))
+    digits = ""
+    for letter in dtype.removeprefix("b").removeprefix("u").removeprefix("float").removeprefix("int"):
+        if not letter.isdigit():
+            break
+        digits += letter
+    return int(digits)
+
+
+def _light_copy(model: Any) -> Any:
+    """A copy without the data of large weights, which inlining and inference must not drag along."""
+    light = onnx.ModelProto()
+    light.ir_version = model.ir_version
+    light.opset_import.extend(model.opset_import)
+    light.functions.extend(model.functions)
+    light.graph.name = model.graph.name
+    light.graph.node.extend(model.graph.node)
+    light.graph.input.extend(model.graph.input)
+    light.graph.output.extend(model.graph.output)
+    light.graph.value_info.extend(model.graph.value_info)
+    return light
+
+
+def _symbols(graph: Any, constants: Mapping[str, Any]) -> Iterable[tuple[str, int, str]]:
+    """(input, axis, name) of each input dim without a size; an unnamed one is called `<input>_<axis>`."""
+    for value in graph.input:
+        if value.name in constants or not value.type.HasField("tensor_type"):
+            continue
+        for i, dim in enumerate(value.type.tensor_type.shape.dim):
+            if dim.WhichOneof("value") == "dim_param" and dim.dim_param:
+                yield value.name, i, dim.dim_param
+            elif dim.WhichOneof("value") != "dim_value" or dim.dim_value == -1:
+                yield value.name, i, f"{value.name}_{i}"
+
+
+def _checked_dims(graph: Any, constants: Mapping[str, Any], dims: Mapping[str, int], where: str) -> Mapping[str, int]:
+    known = list(dict.fromkeys(name for _, _, name in _symbols(graph, constants)))
+    for name, size in dims.items():
+        if name not in known:
+            raise ModelError(
+                f"--dim must name a symbolic dim of the model, not '{name}'",
+                where=where,
+                remedy=suggestion(name, known) if known else "leave it out: every size of this model is fixed",
+            )
+        if size < 1:
+            raise ModelError(f"dim '{name}' must be positive, not {size}", where=where, remedy=f"give --dim {name}=1")
+    return dims
+
+
+def _input_info(value: Any, sizes: Mapping[str, int], where: str) -> Info:
+    at = f"{where}: input '{value.name}'"
+    if not value.type.HasField("tensor_type") or value.type.tensor_type.elem_type in (0, onnx.TensorProto.STRING):
+        raise ModelError("an input must be a tensor of numbers", where=at, remedy="export the numeric part only")
+    if not value.type.tensor_type.HasField("shape"):
+        raise ModelError("an input must have a shape", where=at, remedy="export the network with fixed input shapes")
+    shape = []
+    for i, dim in enumerate(value.type.tensor_type.shape.dim):
+        if dim.WhichOneof("value") == "dim_value" and dim.dim_value != -1:
+            size = int(dim.dim_value)
+        else:
+            symbol = dim.dim_param or f"{value.name}_{i}"
+            if symbol not in sizes:
+                raise ModelError(
+                    f"every dim must have a size, and axis {i} is the symbol '{symbol}'",
+                    where=at,
+                    remedy=f"give --dim {symbol}=N",
+                )
+            size = sizes[symbol]
+        if size < 1:
+            raise ModelError(
+                f"a size must be positive, and axis {i} is {size}",
+                where=at,
+                remedy="export the network with a fixed input shape",
+            )
+        shape.append(size)
+    return Info(tuple(shape), dtype_name(value.type.tensor_type.elem_type))
+
+
+def _declared_info(value: Any, sizes: Mapping[str, int]) -> Info | None:
+    """The shape the file states for a tensor; None where it is incomplete."""
+    tensor = value.type.tensor_type
+    if not value.type.HasField("tensor_type") or not tensor.HasField("shape") or not tensor.elem_type:
+        return None
+    shape = [int(dim.dim_value) or sizes.get(dim.dim_param, 0) for dim in tensor.shape.dim]
+    return Info(tuple(shape), dtype_name(tensor.elem_type)) if all(size > 0 for size in shape) else None
+
+
+def _nodes(protos: Iterable[Any], where: str) -> Iterable[Node]:
+    """Nodes with unique names: their own, or `<op_type>_<index>` where that is empty or repeated."""
+    protos = list(protos)
+    own = {proto.name for proto in protos}
+    seen: set[str] = set()
+    for index, proto in enumerate(protos):
+        name = proto.name
+        if not name or name in seen:
+            name = f"{proto.op_type}_{index}"
+            while name in seen or name in own:
+                name += "_"
+        seen.add(name)
+        if proto.domain not in _DEFAULT_DOMAINS:
+            raise ModelError(
+                f"every operator must be one that weft knows, not {proto.op_type} of domain '{proto.domain}'",
+                where=f"{where}: node '{name}'",
+                remedy="export the network with standard ONNX operators",
+            )
+        attributes = {attribute.name: _attribute(attribute) for attribute in proto.attribute}
+        yield Node(name, proto.op_type, tuple(proto.input), tuple(proto.output), attributes, proto)
+
+
+def _attribute(attribute: Any) -> Any:
+    # references to a function's own attributes have no value; the inliner has replaced all that matter
+    return None if attribute.ref_attr_name else onnx.helper.get_attribute_value(attribute)
+
+
+def _sorted(nodes: tuple[Node, ...], given: set[str], outputs: tuple[str, ...], where: str) -> tuple[Node, ...]:
+    """Nodes in topological order, each as early as the file has it."""
+    maker: dict[str, Node] = {}
+    for node in nodes:
+        for output in filter(None, node.outputs):
+            if output in maker or output in given:
+                other = f"node '{maker[output].name}'" if output in maker else "an input or initializer"
+                raise ModelError(
+                    f"a tensor must have one producer, and '{output}' is also made by {other}",
+                    where=f"{where}: node '{node.name}'",
+                    remedy="export the network again",
+                )
+            maker[output] = node
+    for node in nodes:
+        for tensor in filter(None, node.inputs):
+            if tensor not in maker and tensor not in given:
+                raise ModelError(
+                    f"input '{tensor}' must be made by a node, or be an input or initializer of the graph",
+                    where=f"{where}: node '{node.name}'",
+                    remedy="export the network again",
+                )
+    for tensor in outputs:
+        if tensor not in maker and tensor not in given:
+            raise ModelError(
+                f"output '{tensor}' must be made by a node, or be an input or initializer of the graph",
+                where=where,
+                remedy="export the network again",
+            )
+    waits = {node.name: {maker[t].name for t in node.inputs if t in maker} for node in nodes}
+    users: dict[str, list[int]] = {}
+    for index, node in enumerate(nodes):
+        for name in waits[node.name]:
+            users.setdefault(name, []).append(index)
+    ready = [index for index, node in enumerate(nodes) if not waits[node.name]]
+    heapq.heapify(ready)
+    ordered: list[Node] = []
+    while ready:
+        node = nodes[heapq.heappop(ready)]
+        ordered.append(node)
+        for index in users.get(node.name, ()):
+            waiting = waits[nodes[index].name]
+            waiting.discard(node.name)
+            if not waiting:
+                heapq.heappush(ready, index)
+    if len(ordered) < len(nodes):
+        done = {node.name for node in ordered}
+        stuck = _on_cycle({node.name: waits[node.name] for node in nodes if node.name not in done})
+        raise ModelError(
+            "a network must have no cycle, and this node needs its own output",
+            where=f"{where}: node '{stuck}'",
+            remedy="export the network again, with its recurrence unrolled",
+        )
+    return tuple(ordered)
+
+
+def _on_cycle(waits: Mapping[str, set[str]]) -> str:
+    """A node on a cycle: walking back from any stuck node must come round."""
+    seen: set[str] = set()
+    name = min(waits)
+    while name not in seen:
+        seen.add(name)
+        name = min(other for other in waits[name] if other in waits)
+    return name

@@ -1,0 +1,69 @@
+"""Which builder reads which ONNX operator: the one place to add one."""
+
+from __future__ import annotations
+
+from weft.read.onnx.conv import conv, conv_transpose
+from weft.read.onnx.elementwise import batch_normalization, elementwise, norm, softmax
+from weft.read.onnx.graph import Builder
+from weft.read.onnx.matrix import gemm, matmul
+from weft.read.onnx.move import (
+    cast,
+    concat,
+    depth_to_space,
+    dropout,
+    expand,
+    gather,
+    pad,
+    reshape,
+    resize,
+    slice_,
+    space_to_depth,
+    split,
+    transpose,
+)
+from weft.read.onnx.pool import global_pool, pool, reduce
+
+
+def _all(names: str, builder: Builder) -> dict[str, Builder]:
+    return dict.fromkeys(names.split(), builder)
+
+
+BUILDERS: dict[str, Builder] = {
+    "Conv": conv,
+    "ConvTranspose": conv_transpose,
+    "Gemm": gemm,
+    "MatMul": matmul,
+    "BatchNormalization": batch_normalization,
+    **_all("MaxPool AveragePool LpPool", pool),
+    **_all("GlobalAveragePool GlobalMaxPool GlobalLpPool", global_pool),
+    **_all(
+        "ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceSumSquare ReduceLogSum "
+        "ReduceLogSumExp ArgMax ArgMin",
+        reduce,
+    ),
+    **_all("Softmax LogSoftmax Hardmax", softmax),
+    **_all(
+        "LRN LayerNormalization RMSNormalization InstanceNormalization GroupNormalization LpNormalization "
+        "MeanVarianceNormalization",
+        norm,
+    ),
+    **_all("Add Sub Mul Div Pow Mod Min Max Mean Sum PRelu Where", elementwise),
+    **_all("And Or Xor Not Equal Greater GreaterOrEqual Less LessOrEqual", elementwise),
+    **_all("BitShift BitwiseAnd BitwiseOr BitwiseXor BitwiseNot", elementwise),
+    **_all("Relu LeakyRelu ThresholdedRelu Clip Sigmoid HardSigmoid HardSwish Tanh Elu Selu Celu", elementwise),
+    **_all("Gelu Mish Swish Softplus Softsign Shrink Erf Exp Log Sqrt Reciprocal Neg Abs Sign", elementwise),
+    **_all("Floor Ceil Round Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh IsInf IsNaN", elementwise),
+    **_all("Flatten Reshape Squeeze Unsqueeze Identity", reshape),
+    "Dropout": dropout,
+    **_all("Cast CastLike", cast),
+    "Transpose": transpose,
+    "Concat": concat,
+    "Split": split,
+    "Pad": pad,
+    "Slice": slice_,
+    "Gather": gather,
+    "Expand": expand,
+    "DepthToSpace": depth_to_space,
+    "SpaceToDepth": space_to_depth,
+    **_all("Resize Upsample", resize),
+}

@@ -1,0 +1,49 @@
+"""Bits per element as priced: a float model takes the chip's precision, a quantised tensor keeps its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from weft.model.chip import Precision
+from weft.model.workload import Slot, Tensor, Workload
+
+_FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
+
+
+def assume_precision(workload: Workload, precision: Precision) -> tuple[Workload, str | None]:
+    """The workload with its float tensors priced at the chip's precision.
+
+    Weights take `weight_bits`; graph inputs, and views of them, `input_bits`; all that ops write `output_bits`.
+    Tensors of integers (and of narrow floats: float8, float4) keep the bits that the model gives them.
+
+    Returns: the workload, and what was assumed in words ("8-bit I, W, O (the model is float32)"); None where
+             every tensor is quantised.
+    """
+    roles = {tensor.name: tensor.role for tensor in workload.tensors}
+    bits: dict[Slot, int] = {"I": precision.input_bits, "W": precision.weight_bits, "O": precision.output_bits}
+    assumed: dict[Slot, set[str]] = {"I": set(), "W": set(), "O": set()}
+    kept: dict[Slot, set[str]] = {"I": set(), "W": set(), "O": set()}
+    tensors: list[Tensor] = []
+    for tensor in workload.tensors:
+        role = roles[workload.root(tensor.name)]
+        letter: Slot = "W" if role == "weight" else "I" if role == "input" else "O"
+        quantised = tensor.dtype not in _FLOATS
+        (kept if quantised else assumed)[letter].add(tensor.dtype)
+        tensors.append(tensor if quantised else replace(tensor, bits=bits[letter]))
+    if not any(assumed.values()):
+        return workload, None
+    return replace(workload, tensors=tuple(tensors)), _words(bits, assumed, kept)
+
+
+def _words(bits: Mapping[Slot, int], assumed: Mapping[Slot, set[str]], kept: Mapping[Slot, set[str]]) -> str:
+    """What was assumed and what the model gave: "8-bit I, 4-bit W, 8-bit O (the model is float32)"."""
+    letters = [letter for letter in bits if assumed[letter]]
+    if len({bits[letter] for letter in letters}) == 1:
+        text = f"{bits[letters[0]]}-bit {', '.join(letters)}"
+    else:
+        text = ", ".join(f"{bits[letter]}-bit {letter}" for letter in letters)
+    floats = sorted(set().union(*assumed.values()))
+    text += f" (the model is {', '.join(floats)}"
+    own = [f"{', '.join(sorted(kept[letter]))} {letter}" for letter in bits if kept[letter]]
+    return text + (f"; its {' and '.join(own)} kept as given)" if own else ")")
