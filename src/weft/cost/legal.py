@@ -36,7 +36,7 @@ class Broken:
 
 
 def broken(problem: Problem, mapping: Mapping) -> list[Broken]:
-    """Every rule the mapping breaks; later rules are asked only where the earlier ones hold, since they rely on them."""
+    """Every rule the mapping breaks; a later rule is asked only where the earlier ones hold, since it relies on them."""
     for rule in RULES:
         found = rule.broken(problem, mapping)
         if found:

@@ -76,8 +76,9 @@ def pipes(problem: Problem, cut: Cut, up: bool) -> tuple[Pipe, ...]:
         found.append(port_pipe(chip.memory(cut.lower.memory), "to_above" if up else "from_above", False, 1))
     found += [link_pipe(chip.link(name)) for name in cut.upper.links]
     for name in cut.upper.via:
-        for flow in ("from_below", "to_above") if up else ("from_above", "to_below"):
-            found.append(port_pipe(chip.memory(name), flow, True, divisor))  # type: ignore[arg-type]
+        passing: tuple[Flow, Flow] = ("from_below", "to_above") if up else ("from_above", "to_below")
+        for flow in passing:
+            found.append(port_pipe(chip.memory(name), flow, True, divisor))
     found.append(port_pipe(chip.memory(cut.upper.memory), "from_below" if up else "to_below", True, divisor))
     return tuple(found)
 

@@ -1,0 +1,252 @@
+"""Packs a problem into arrays for the kernels: every cut of every operand at every state of a tile-size lattice."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from weft.cost.cuts import Cut, served
+from weft.cost.kernels import CLASSES, Floats, Ints, axis_profile, cut_tables
+from weft.cost.traffic import pipes, shift_cycles
+from weft.model.mapping import Mapping, Place, Problem, Unroll
+from weft.model.workload import Operand
+
+ENERGY, EXPOSED, ENDS, BUSY = 0, 1, 2, 3
+"""Columns of a cut's table; busy cycles of resource r are in column BUSY + r."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lattice:
+    """Tile sizes that a search may use: for each dim its candidates, smallest (the array's) first, whole last.
+
+    A state is one candidate per dim, numbered with the last dim fastest.
+    """
+
+    dims: tuple[str, ...]
+    sizes: tuple[tuple[int, ...], ...]
+
+    @property
+    def num_states(self) -> int:
+        return math.prod(len(sizes) for sizes in self.sizes)
+
+    def states(self) -> Ints:
+        """int64[S, D]: the tile sizes of every state."""
+        grid = np.meshgrid(*(np.array(sizes, np.int64) for sizes in self.sizes), indexing="ij")
+        return np.stack([axis.ravel() for axis in grid], axis=1)
+
+
+@dataclass(frozen=True, slots=True)
+class CutTable:
+    """One cut of one operand at every state.
+
+    Args:
+        lower, upper: place numbers of the operand (lower -1: the array).
+        cost:    float64[S, 3 + R]: energy, exposed, fill or drain cycles, busy cycles per resource.
+        room:    int64[S]: elements reserved below, copies included.
+        partial: int64[S]: 1 where partial sums come back across this cut.
+    """
+
+    operand: str
+    lower: int
+    upper: int
+    cost: Floats
+    room: Ints
+    partial: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Everything a search over one spatial choice needs. `resources` names the busy columns."""
+
+    lattice: Lattice
+    resources: tuple[str, ...]
+    cuts: tuple[CutTable, ...]
+
+
+def crossings(places: tuple[Place, ...]) -> list[tuple[int, int]]:
+    """(lower, upper) place numbers of every cut that some mapping may have, given which places may be passed."""
+    found: list[tuple[int, int]] = []
+    for lower in range(-1, len(places) - 1):
+        for upper in range(lower + 1, len(places)):
+            if all(place.optional for place in places[lower + 1 : upper]):
+                found.append((lower, upper))
+    return found
+
+
+def build(problem: Problem, spatial: tuple[Unroll, ...], lattice: Lattice) -> Tables:
+    """All tables of one problem under one spatial choice. Halo re-use is left out: the tables then bound from above."""
+    array = Mapping(spatial, (), ())
+    names: dict[str, int] = {}
+    kept: list[CutTable] = []
+    states = lattice.states()
+    jobs: list[tuple[Operand, int, int, Cut]] = []
+    for operand in problem.op.operands:
+        places = problem.setting.of(operand.name)
+        for lower, upper in crossings(places):
+            index = 0 if lower < 0 else lower + 1
+            cut = Cut(operand, index, places[lower] if lower >= 0 else None, places[upper], (), None)
+            for up in (False, True) if operand.slot == "O" else (False,):
+                for pipe in pipes(problem, cut, up):
+                    names.setdefault(pipe.name if pipe.flow == "link" else f"{pipe.name}.{pipe.port}", len(names))
+            jobs.append((operand, lower, upper, cut))
+    for operand, lower, upper, cut in jobs:
+        kept.append(_table(problem, array, lattice, states, names, operand, lower, upper, cut))
+    return Tables(lattice, tuple(names), tuple(kept))
+
+
+def _pack_pipes(problem: Problem, cut: Cut, up: bool, names: dict[str, int]) -> tuple[Ints, Floats]:
+    found = pipes(problem, cut, up)
+    whole = np.zeros((len(found), 6), np.int64)
+    energy = np.zeros((len(found), 2), np.float64)
+    for row, pipe in enumerate(found):
+        link = pipe.flow == "link"
+        name = pipe.name if link else f"{pipe.name}.{pipe.port}"
+        whole[row] = (
+            pipe.rate.numerator,
+            pipe.rate.denominator,
+            pipe.access_bits,
+            int(pipe.above),
+            names[name],
+            int(link),
+        )
+        energy[row] = (pipe.pj_per_bit, pipe.latency_cycles)
+    return whole, energy
+
+
+def _table(
+    problem: Problem,
+    array: Mapping,
+    lattice: Lattice,
+    states: Ints,
+    names: dict[str, int],
+    operand: Operand,
+    lower: int,
+    upper: int,
+    cut: Cut,
+) -> CutTable:
+    op, core = problem.op, problem.core
+    below, above = served(problem, array, cut.lower), served(problem, array, cut.upper)
+    axes = [axis for axis in operand.axes if axis.terms]
+    column = {dim: number for number, dim in enumerate(lattice.dims)}
+    strides = [math.prod(len(sizes) for sizes in lattice.sizes[d + 1 :]) for d in range(len(lattice.dims))]
+    number = np.arange(lattice.num_states)
+    choice = {dim: (number // strides[d]) % len(lattice.sizes[d]) for dim, d in column.items()}
+
+    axis_of_state = np.zeros((lattice.num_states, len(axes)), np.int64)
+    profiles: list[tuple[Ints, Ints, Ints, tuple[int, ...]]] = []
+    for position, axis in enumerate(axes):
+        dims = [term.dim for term in axis.terms]
+        options = [lattice.sizes[column[dim]] for dim in dims]
+        local = np.zeros(lattice.num_states, np.int64)
+        for dim, sizes in zip(dims, options, strict=True):
+            local = local * len(sizes) + choice[dim]
+        axis_of_state[:, position] = local + len(profiles)
+        for tiles in itertools.product(*options):
+            profiles.append(
+                _profile(
+                    axis.size,
+                    axis.offset,
+                    [op.size[dim] for dim in dims],
+                    list(tiles),
+                    [array.unrolled(dim) for dim in dims],
+                    [below[dim] for dim in dims],
+                    [above[dim] for dim in dims],
+                    [term.coefficient for term in axis.terms],
+                )
+            )
+    steps, steps_count = _stack([item[0] for item in profiles], 3)
+    lows, lows_count = _stack([item[1] for item in profiles], 2)
+    ups, ups_count = _stack([item[2] for item in profiles], 2)
+    ends = np.array([item[3] for item in profiles], np.int64).reshape(len(profiles), 5)
+
+    output = operand.slot == "O"
+    down, down_pj = _pack_pipes(problem, cut, False, names)
+    up, up_pj = _pack_pipes(problem, cut, output, names)
+    width = problem.width(operand.name)
+    buffering = problem.chip.memory(cut.lower.memory).buffering if cut.lower is not None else "pipelined"
+    folds = 0
+    if core.systolic is not None and lower == 0 and operand.slot == core.systolic.stationary:
+        sides = {dim.name: dim.size for dim in core.array}
+        folds = sides[core.systolic.rows] + sides[core.systolic.columns] - 2
+    first_cut = Cut(operand, 1 if lower == 0 else cut.index, cut.lower, cut.upper, (), None)
+    cost = np.zeros((lattice.num_states, BUSY + len(names)), np.float64)
+    room = np.zeros(lattice.num_states, np.int64)
+    partial = np.zeros(lattice.num_states, np.int64)
+    as_array = [np.array([table[dim] for dim in lattice.dims], np.int64) for table in (op.size, below, above)]
+    cut_tables(
+        states,
+        as_array[0],
+        np.array([array.unrolled(dim) for dim in lattice.dims], np.int64),
+        as_array[1],
+        as_array[2],
+        np.array([int(dim in operand.dims) for dim in lattice.dims], np.int64),
+        axis_of_state,
+        np.zeros(len(axes), np.int64),
+        steps,
+        steps_count,
+        lows,
+        lows_count,
+        ups,
+        ups_count,
+        ends,
+        output,
+        width,
+        max(width, core.accumulator_bits) if output else width,
+        down,
+        down_pj,
+        up,
+        up_pj,
+        buffering == "single",
+        buffering == "double",
+        lower >= 0,
+        shift_cycles(problem, first_cut) if lower == 0 else 0,
+        folds,
+        len(names),
+        cost,
+        room,
+        partial,
+    )
+    return CutTable(operand.name, lower, upper, cost, room, partial)
+
+
+def _profile(
+    size: int,
+    offset: int,
+    extents: list[int],
+    tiles: list[int],
+    unrolled: list[int],
+    below: list[int],
+    above: list[int],
+    coefficients: list[int],
+) -> tuple[Ints, Ints, Ints, tuple[int, ...]]:
+    steps = np.zeros((CLASSES, 3), np.int64)
+    lower, upper = np.zeros(size + 1, np.int64), np.zeros(size + 1, np.int64)
+    kinds, first_b, first_a, last_b, last_a, tile = axis_profile(
+        np.array(extents, np.int64),
+        np.array(tiles, np.int64),
+        np.array(unrolled, np.int64),
+        np.array(below, np.int64),
+        np.array(above, np.int64),
+        np.array(coefficients, np.int64),
+        offset,
+        size,
+        np.zeros(size, np.int64),
+        steps,
+        lower,
+        upper,
+    )
+    assert kinds >= 0, "an axis has more kinds of step than the kernel's table holds"
+    found = [np.stack([np.flatnonzero(counts), counts[np.flatnonzero(counts)]], axis=1) for counts in (lower, upper)]
+    return steps[:kinds].copy(), found[0], found[1], (first_b, first_a, last_b, last_a, tile)
+
+
+def _stack(tables: list[Ints], columns: int) -> tuple[Ints, Ints]:
+    """Ragged tables as one padded array, and their lengths."""
+    counts = np.array([len(table) for table in tables], np.int64)
+    stacked = np.zeros((len(tables), max([1, *counts.tolist()]), columns), np.int64)
+    for row, table in enumerate(tables):
+        stacked[row, : len(table)] = table
+    return stacked, counts

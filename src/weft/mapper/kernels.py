@@ -1,0 +1,220 @@
+"""Label setting over (state, stage): the search kernel. Shapes are given where arrays come in; it raises nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from weft._jit import kernel
+from weft.cost.kernels import Floats, Ints
+
+LATENCY, ENERGY, EDP = 0, 1, 2
+"""Objective numbers."""
+
+
+@kernel
+def objective_value(
+    vector: Floats, rest: Floats, compute: float, active: float, num_resources: int, objective: int
+) -> tuple[float, float]:
+    """(objective, tie-breaker) of a label plus what at least remains. Columns: energy, exposed, ends, busy..."""
+    steady = compute + vector[1] + rest[1]
+    for r in range(num_resources):
+        steady = max(steady, vector[3 + r] + rest[3 + r])
+    latency = steady + vector[2] + rest[2]
+    energy = vector[0] + rest[0] + active * latency
+    if objective == 0:
+        return latency, energy
+    if objective == 1:
+        return energy, latency
+    return energy * latency, latency
+
+
+@kernel
+def search(
+    num_states: int,
+    stage_digits: Ints,
+    stage_of: Ints,
+    grow_start: Ints,
+    grow_to: Ints,
+    cut_start: Ints,
+    cut_upper: Ints,
+    cut_table: Ints,
+    allowed: Ints,
+    cost: Floats,
+    room: Ints,
+    partial: Ints,
+    cut_width: Ints,
+    cut_sums: Ints,
+    cut_memory: Ints,
+    capacity: Ints,
+    is_output: Ints,
+    rest: Floats,
+    start: Floats,
+    compute: float,
+    active: float,
+    objective: int,
+    beam: int,
+    limit: float,
+    num_resources: int,
+) -> tuple[int, Ints, Ints, Ints, Floats, int, int, int]:
+    """Best chain of cuts.
+
+    A node is (state, stage); a stage says for each operand which place its tile has reached. Labels move to a larger
+    state (free) or close a cut of one operand at their state (the cut's cost). Kept per node: at most `beam` labels
+    that no other dominates in every column.
+    Args:
+        stage_digits: int64[G, X] place reached + 1 per operand.   stage_of: int64[G, X, L] stage after operand x
+            reaches place l, or -1.   grow_start/grow_to: successor states, CSR.
+        cut_start: int64[X, L + 2] into cut_upper, cut_table by (operand, place reached + 1).
+        allowed: int8-like int64[N, S] 1 where the cut may be closed at the state.   cost: float64[N, S, 3 + R].
+        room, partial: int64[N, S].   cut_width, cut_sums: bits per element finished and as partial sums.
+        cut_memory: column of the memory below, or -1.   capacity: int64[M].   is_output: int64[X].
+        rest: float64[G, F] least cost still to come.   start: float64[F] first label.   limit: prune above this.
+    Returns: (record of the best label or -1, parents, cut numbers, states, its vector, labels made, labels dropped by
+            the beam, labels cut by the limit).
+    """
+    num_stages, num_operands = stage_digits.shape
+    fields = start.size
+    num_nodes = num_states * num_stages
+    labels = np.empty((num_nodes, beam, fields), np.float64)
+    keys = np.empty((num_nodes, beam, 2), np.float64)
+    records = np.empty((num_nodes, beam), np.int64)
+    count = np.zeros(num_nodes, np.int64)
+    size = 1 << 16
+    parents = np.empty(size, np.int64)
+    cuts = np.empty(size, np.int64)
+    states = np.empty(size, np.int64)
+    num_records = 0
+    made = dropped = cut_off = 0
+    vector = np.empty(fields, np.float64)
+    labels[0, 0] = start
+    key = objective_value(start, rest[0], compute, active, num_resources, objective)
+    keys[0, 0, 0], keys[0, 0, 1] = key
+    records[0, 0] = -1
+    count[0] = 1
+    for state in range(num_states):
+        for stage in range(num_stages):
+            node = state * num_stages + stage
+            for slot in range(count[node]):
+                # Close a cut here.
+                for x in range(num_operands):
+                    digit = stage_digits[stage, x]
+                    for c in range(cut_start[x, digit], cut_start[x, digit + 1]):
+                        number = cut_table[c]
+                        if not allowed[number, state]:
+                            continue
+                        target_stage = stage_of[stage, x, cut_upper[c]]
+                        fits = True
+                        for f in range(3 + num_resources):
+                            vector[f] = labels[node, slot, f] + cost[number, state, f]
+                        for f in range(3 + num_resources, fields):
+                            vector[f] = labels[node, slot, f]
+                        memory = cut_memory[number]
+                        if memory >= 0:
+                            bits = cut_width[number]
+                            if is_output[x] and labels[node, slot, fields - 1] > 0:
+                                bits = cut_sums[number]
+                            column = 3 + num_resources + memory
+                            vector[column] += float(room[number, state] * bits)
+                            fits = vector[column] <= capacity[memory]
+                        if not fits:
+                            continue
+                        if is_output[x]:
+                            vector[fields - 1] = float(partial[number, state])
+                        key = objective_value(vector, rest[target_stage], compute, active, num_resources, objective)
+                        if key[0] > limit:
+                            cut_off += 1
+                            continue
+                        made += 1
+                        if num_records == size:
+                            size *= 2
+                            more = np.empty(size, np.int64)
+                            more[:num_records] = parents
+                            parents = more
+                            more = np.empty(size, np.int64)
+                            more[:num_records] = cuts
+                            cuts = more
+                            more = np.empty(size, np.int64)
+                            more[:num_records] = states
+                            states = more
+                        target = state * num_stages + target_stage
+                        outcome = insert(labels, keys, records, count, target, vector, key, num_records, beam)
+                        if outcome < 2:
+                            parents[num_records] = records[node, slot]
+                            cuts[num_records] = number
+                            states[num_records] = state
+                            num_records += 1
+                        if outcome == 1 or outcome == 3:
+                            dropped += 1
+                # Grow to the next states.
+                for g in range(grow_start[state], grow_start[state + 1]):
+                    target = grow_to[g] * num_stages + stage
+                    key = (keys[node, slot, 0], keys[node, slot, 1])
+                    outcome = insert(
+                        labels, keys, records, count, target, labels[node, slot], key, records[node, slot], beam
+                    )
+                    if outcome == 1 or outcome == 3:
+                        dropped += 1
+    last = num_nodes - 1
+    best = -1
+    for slot in range(count[last]):
+        if best < 0 or (keys[last, slot, 0], keys[last, slot, 1]) < (keys[last, best, 0], keys[last, best, 1]):
+            best = slot
+    if best < 0:
+        return -1, parents, cuts, states, vector, made, dropped, cut_off
+    return records[last, best], parents, cuts, states, labels[last, best].copy(), made, dropped, cut_off
+
+
+@kernel
+def insert(
+    labels: Floats,
+    keys: Floats,
+    records: Ints,
+    count: Ints,
+    node: int,
+    vector: Floats,
+    key: tuple[float, float],
+    record: int,
+    beam: int,
+) -> int:
+    """Add a label to a node. Returns 0 added, 1 added in place of a worse one, 2 dominated, 3 no room for it."""
+    fields = vector.size
+    slot = 0
+    while slot < count[node]:
+        better = worse = False
+        for f in range(fields):
+            if labels[node, slot, f] < vector[f]:
+                better = True
+            elif labels[node, slot, f] > vector[f]:
+                worse = True
+            if better and worse:
+                break
+        if not worse:
+            return 2
+        if not better:
+            last = count[node] - 1
+            labels[node, slot] = labels[node, last]
+            keys[node, slot] = keys[node, last]
+            records[node, slot] = records[node, last]
+            count[node] = last
+            continue
+        slot += 1
+    place = count[node]
+    outcome = 0
+    if place == beam:
+        worst = 0
+        for slot in range(1, beam):
+            if keys[node, slot, 0] > keys[node, worst, 0] or (
+                keys[node, slot, 0] == keys[node, worst, 0] and keys[node, slot, 1] > keys[node, worst, 1]
+            ):
+                worst = slot
+        if key[0] > keys[node, worst, 0] or (key[0] == keys[node, worst, 0] and key[1] >= keys[node, worst, 1]):
+            return 3
+        place = worst
+        outcome = 1
+    else:
+        count[node] = place + 1
+    labels[node, place] = vector
+    keys[node, place, 0] = key[0]
+    keys[node, place, 1] = key[1]
+    records[node, place] = record
+    return outcome

@@ -1,0 +1,158 @@
+"""The space a mapper searches: what may lie side by side on the array, and which tile sizes it may use."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+from weft.cost.tables import Lattice
+from weft.model.chip import ArrayDim, Core, Role
+from weft.model.mapping import Loop, Unroll
+from weft.model.workload import Op
+
+STATE_LIMIT = 4096
+"""Most states of a lattice; larger ones are thinned, and the result says so."""
+
+FREE_CHOICES = 24
+"""Most spatial choices tried with a free dataflow, best utilisation first."""
+
+_CONV_ROLES: dict[Role, str] = {
+    "output_channel": "K",
+    "group": "G",
+    "reduction_channel": "C",
+    "output_column": "OX",
+    "output_row": "OY",
+    "kernel_column": "FX",
+    "kernel_row": "FY",
+    "batch": "B",
+}
+_MATMUL_ROLES: dict[Role, str] = {
+    "output_channel": "N",
+    "reduction_channel": "K",
+    "output_column": "M",
+    "group": "B",
+    "batch": "B",
+}
+
+
+def dim_of_role(op: Op, role: Role) -> str | None:
+    """The op's dim that plays a role, or None where it has none."""
+    table = _MATMUL_ROLES if op.kind in ("gemm", "matmul") else _CONV_ROLES
+    dim = table.get(role)
+    return dim if dim in op.size else None
+
+
+def fixed_spatial(op: Op, core: Core) -> tuple[Unroll, ...]:
+    """The declared dataflow: each side takes the first of its roles whose dim has more than one iteration left.
+
+    A side that shares goes on through its roles with what room is left. A dim lies on one side only.
+    """
+    taken: set[str] = set()
+    unrolls: list[Unroll] = []
+    for side in core.array:
+        loops = _lay(op, side, taken)
+        if loops:
+            unrolls.append(Unroll(side.name, loops))
+    return tuple(unrolls)
+
+
+def _lay(op: Op, side: ArrayDim, taken: set[str]) -> tuple[Loop, ...]:
+    loops: list[Loop] = []
+    room = side.size
+    for role in side.roles:
+        dim = dim_of_role(op, role)
+        if dim is None or dim in taken or op.size[dim] < 2 or room < 2:
+            continue
+        factor = min(op.size[dim], room)
+        loops.append(Loop(dim, factor))
+        taken.add(dim)
+        room //= factor
+        if not side.shares:
+            break
+    return tuple(loops)
+
+
+def free_spatial(op: Op, core: Core) -> tuple[tuple[Unroll, ...], ...]:
+    """One loop of any dim on each side, fewest compute cycles first, at most FREE_CHOICES; the fixed one included."""
+    options = [[None, *(dim for dim, size in op.dims if size > 1)] for _ in core.array]
+    found: dict[tuple[Unroll, ...], int] = {}
+    for choice in itertools.product(*options):
+        dims = [dim for dim in choice if dim is not None]
+        if len(dims) != len(set(dims)):
+            continue
+        unrolls = tuple(
+            Unroll(side.name, (Loop(dim, min(side.size, op.size[dim])),))
+            for side, dim in zip(core.array, choice, strict=True)
+            if dim is not None
+        )
+        cycles = compute_cycles(op, unrolls)
+        found[unrolls] = cycles
+    fixed = fixed_spatial(op, core)
+    ranked = sorted(found, key=lambda unrolls: (found[unrolls], str(unrolls)))
+    return (fixed, *(unrolls for unrolls in ranked[:FREE_CHOICES] if unrolls != fixed))
+
+
+def compute_cycles(op: Op, unrolls: tuple[Unroll, ...]) -> int:
+    """Array steps of the whole op."""
+    factor = {loop.dim: loop.factor for unroll in unrolls for loop in unroll.loops}
+    return math.prod(math.ceil(size / factor.get(dim, 1)) for dim, size in op.dims)
+
+
+def candidates(count: int) -> tuple[int, ...]:
+    """Tile sizes for `count` steps: its divisors and every ceil(count / k).
+
+    >>> candidates(7)
+    (1, 2, 3, 4, 7)
+    """
+    found = {math.ceil(count / k) for k in range(1, math.isqrt(count) + 2)}
+    found |= set(range(1, math.isqrt(count) + 1))
+    found |= {d for k in range(1, math.isqrt(count) + 1) if count % k == 0 for d in (k, count // k)}
+    return tuple(
+        sorted(size for size in found if size <= count and (size == math.ceil(count / math.ceil(count / size))))
+    )
+
+
+def lattice(op: Op, spatial: tuple[Unroll, ...], limit: int = STATE_LIMIT) -> tuple[Lattice, bool]:
+    """The lattice of tile sizes under a spatial choice, and whether it is whole (not thinned to `limit` states)."""
+    unrolled = {loop.dim: loop.factor for unroll in spatial for loop in unroll.loops}
+    counts = [math.ceil(size / unrolled.get(dim, 1)) for dim, size in op.dims]
+    options = [list(candidates(count)) for count in counts]
+    whole = True
+    if math.prod(map(len, options)) > limit:
+        whole = False
+        options = [[m for m in option if count % m == 0] for option, count in zip(options, counts, strict=True)]
+        options = [
+            option if len(option) > 2 or count < 8 else list(candidates(count))
+            for option, count in zip(options, counts, strict=True)
+        ]
+    while math.prod(map(len, options)) > limit:
+        longest = max(range(len(options)), key=lambda d: len(options[d]))
+        options[longest] = _thin(options[longest])
+    sizes = tuple(
+        tuple(unrolled.get(dim, 1) * m for m in option) for (dim, _), option in zip(op.dims, options, strict=True)
+    )
+    return Lattice(tuple(dim for dim, _ in op.dims), sizes), whole
+
+
+def _thin(option: list[int]) -> list[int]:
+    """One candidate fewer: the inner one whose neighbours lie closest (ends stay)."""
+    inner = range(1, len(option) - 1)
+    drop = min(inner, key=lambda i: option[i + 1] / option[i - 1])
+    return option[:drop] + option[drop + 1 :]
+
+
+def successors(lattice: Lattice) -> list[list[list[int]]]:
+    """For each dim and candidate, the next larger candidates: multiples of it (or the whole), none through another."""
+    result: list[list[list[int]]] = []
+    for sizes in lattice.sizes:
+        last = len(sizes) - 1
+
+        def above(i: int, sizes: tuple[int, ...] = sizes, last: int = last) -> list[int]:
+            return [j for j in range(i + 1, last + 1) if sizes[j] % sizes[i] == 0 or j == last]
+
+        per_dim: list[list[int]] = []
+        for i in range(len(sizes)):
+            direct = [j for j in above(i) if not any(j in above(k) for k in above(i) if k < j)]
+            per_dim.append(direct)
+        result.append(per_dim)
+    return result
