@@ -8,7 +8,7 @@ from weft.chips import library, library_path
 from weft.errors import ChipError
 from weft.model.chip import Chip
 from weft.read.chip.build import build
-from weft.read.chip.document import load
+from weft.read.chip.document import is_file, load
 from weft.read.chip.form import chip_schema, parse_form
 
 __all__ = ["chip_schema", "library", "library_path", "read_chip"]
@@ -29,14 +29,13 @@ def read_chip(source: str | Path) -> Chip:
 
 def _find(source: str | Path) -> Path:
     path = Path(source)
-    if path.is_file():
+    if is_file(path):
         return path
     looks_like_a_file = isinstance(source, Path) or path.suffix in (".yaml", ".yml") or len(path.parts) > 1
     if not looks_like_a_file:
         return library_path(str(source))
-    what = "a directory" if path.is_dir() else "missing"
     names = ", ".join(library())
     raise ChipError(
-        f"a chip must be a YAML file that exists, not '{source}', which is {what}",
+        f"a chip must be a YAML file that exists, not '{source}'",
         remedy=f"or name a library chip: {names}",
     )

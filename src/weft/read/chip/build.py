@@ -29,7 +29,7 @@ def build(form: ChipForm, document: Document) -> Chip:
     """The chip that `form` describes; `document` gives the line of whatever does not hold."""
     _check_names(form, document)
     shared = tuple(
-        _memory(name, name, memory, form.clock, _slots_of_shared(name, form), ("memories", name), document)
+        _memory(name, memory, form.clock, SLOTS, _slots_of_shared(name, form), ("memories", name), document)
         for name, memory in form.memories.items()
     )
     own: list[Memory] = []
@@ -81,18 +81,24 @@ def _check_names(form: ChipForm, document: Document) -> None:
 
 
 def _slots_of_shared(name: str, form: ChipForm) -> tuple[Slot, ...]:
-    """What a shared memory may hold: everything, for the outermost and for one that only passes data on."""
+    """What a shared memory must be able to hold: everything if it is the outermost, else what cores use it for."""
     used = {slot for core in form.cores.values() for slot in core.levels.get(name, [])}
-    return SLOTS if name == form.outermost or not used else tuple(slot for slot in SLOTS if slot in used)
+    return tuple(slot for slot in SLOTS if slot in used or name == form.outermost)
 
 
 def _memory(
-    name: str, full_name: str, form: MemoryForm, clock_hz: int, slots: tuple[Slot, ...], loc: Loc, document: Document
+    name: str,
+    form: MemoryForm,
+    clock_hz: int,
+    may_hold: tuple[Slot, ...],
+    must_hold: tuple[Slot, ...],
+    loc: Loc,
+    document: Document,
 ) -> Memory:
     ports: list[Port] = []
     for port_name, port_form in form.ports.items():
-        ports.append(_port(port_name, port_form, slots, tuple(ports), (*loc, "ports", port_name), document))
-    for slot in slots:
+        ports.append(_port(port_name, port_form, may_hold, tuple(ports), (*loc, "ports", port_name), document))
+    for slot in must_hold:
         for flow in _flows(slot):
             if not any(port.carries(slot, flow) for port in ports):
                 raise document.error(
@@ -101,7 +107,7 @@ def _memory(
                     f"add it to the flows of a {'read' if flow in READING else 'write'} or read_write port",
                 )
     return Memory(
-        name=full_name,
+        name=name,
         size_bits=form.size,
         ports=tuple(ports),
         read_pj=form.read,
@@ -149,10 +155,11 @@ def _port(
     for index, text in enumerate(form.flows):
         at = (*loc, "flows", index)
         if text not in words:
+            misspelt = text not in [f"{slot} {flow}" for slot in SLOTS for flow in FLOWS]
             raise document.error(
                 at,
                 f"each flow of this {form.direction} port must be a held operand and a way it can pass, not '{text}'",
-                suggestion(text, list(words)) if words else None,
+                suggestion(text, list(words)) if misspelt else "known: " + ", ".join(words),
             )
         taken = next((port.name for port in earlier if words[text] in port.flows), None)
         if taken is not None or text in form.flows[:index]:
@@ -184,7 +191,7 @@ def _core(name: str, form: CoreForm, chip: ChipForm, document: Document) -> tupl
         slots = tuple(slot for slot in SLOTS if slot in memory.holds)
         level = Level(f"{name}.{memory_name}", frozenset(slots), served)
         _check_nesting(level, levels, form, loc, document)
-        memories.append(_memory(memory_name, level.memory, memory, clock_hz, slots, loc, document))
+        memories.append(_memory(level.memory, memory, clock_hz, slots, slots, loc, document))
         levels.append(level)
     for shared, held in form.levels.items():
         loc = (*top, "levels", shared)

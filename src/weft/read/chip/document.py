@@ -74,10 +74,11 @@ def load(path: Path) -> Document:
     if not isinstance(cores, dict):
         return chip
     followed: dict[str, Document] = {}
+    files: dict[Path, Document] = {}
     for name, entry in cores.items():
         top = ("cores", name)
         own = Document(entry, {loc[2:]: place for loc, place in chip.places.items() if loc[:2] == top})
-        followed[name] = _follow(own, path, (path,), subject(top)) if isinstance(entry, dict) else own
+        followed[name] = _follow(own, path, (path,), subject(top), files) if isinstance(entry, dict) else own
     places: dict[Loc, Place] = {}
     for loc, place in chip.places.items():
         if loc[0:1] != ("cores",) or len(loc) == 1:
@@ -87,17 +88,21 @@ def load(path: Path) -> Document:
     return Document(chip.data | {"cores": {name: core.data for name, core in followed.items()}}, places)
 
 
-def _follow(core: Document, path: Path, trail: tuple[Path, ...], thing: str) -> Document:
-    """`core` laid over the description that its `from:` names; what it says itself counts, key by key."""
+def _follow(core: Document, path: Path, trail: tuple[Path, ...], thing: str, files: dict[Path, Document]) -> Document:
+    """`core` laid over the description that its `from:` names; what it says itself counts, key by key.
+
+    Args:
+        core, path: the description and the file it stands in.    trail: the files that led here, to find circles.
+        thing:      the core's name for errors.                   files: those parsed so far.
+    """
     if "from" not in core.data:
         return core
     where = f"{core.place(('from',))} {thing}"
     name = core.data["from"]
     if not isinstance(name, str):
         raise ChipError(f"'from' must name a core file, not {shown(name)}", where=where, remedy="give its path")
-    beside, shared = path.parent / name, DIRECTORY / name
-    target = beside if beside.is_file() else shared
-    if not target.is_file():
+    target = next((folder / name for folder in (path.parent, DIRECTORY) if is_file(folder / name)), None)
+    if target is None:
         cores = ", ".join(sorted(f"cores/{file.name}" for file in (DIRECTORY / "cores").glob("*.yaml")))
         raise ChipError(
             f"'from' must name a file beside this one or in the library, not '{name}'",
@@ -107,11 +112,21 @@ def _follow(core: Document, path: Path, trail: tuple[Path, ...], thing: str) -> 
     if any(target.samefile(earlier) for earlier in trail):
         circle = " -> ".join(file.name for file in (*trail, target))
         raise ChipError(f"'from' must not lead in a circle, not {circle}", where=where, remedy="write one core out")
-    base = _follow(_parse(target), target, (*trail, target), thing)
+    if target not in files:
+        files[target] = _parse(target)
+    base = _follow(files[target], target, (*trail, target), thing, files)
     own = {key: value for key, value in core.data.items() if key != "from"}
     places = {loc: place for loc, place in base.places.items() if loc and loc[0] not in own}
     places = {(): core.places[()]} | places | {loc: place for loc, place in core.places.items() if loc != ("from",)}
     return Document(base.data | own, places)
+
+
+def is_file(path: Path) -> bool:
+    """Whether `path` is a file; false for names that no file can have."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def shown(value: object) -> str:
@@ -190,7 +205,7 @@ def _plain(node: Node, path: Path, loc: Loc, places: dict[Loc, Place]) -> Any:
 
 def _mapping(node: MappingNode, path: Path, loc: Loc, places: dict[Loc, Place]) -> dict[str, Any]:
     if str(node.tag) != _YAML + "map":
-        where = f"{path}:{node.start_mark.line + 1}"
+        where = f"{path}:{node.start_mark.line + 1} {subject(loc)}".rstrip()
         raise ChipError(
             f"values must be text, numbers, lists or mappings, not '{_tag(node)}'", where=where, remedy="drop the tag"
         )
@@ -208,8 +223,8 @@ def _mapping(node: MappingNode, path: Path, loc: Loc, places: dict[Loc, Place]) 
                 where=here,
                 remedy=f"it is given in line {first} already: rename or drop one",
             )
-        scalar = isinstance(child, ScalarNode)
-        places[(*loc, name)] = Place(path, child.start_mark.line + 1 if scalar else line)
+        written = isinstance(child, ScalarNode) and child.value != ""
+        places[(*loc, name)] = Place(path, child.start_mark.line + 1 if written else line)
         data[name] = _plain(child, path, (*loc, name), places)
     return data
 

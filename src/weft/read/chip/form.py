@@ -207,16 +207,24 @@ def parse_form(document: Document) -> ChipForm:
     try:
         return ChipForm.model_validate(document.data)
     except ValidationError as error:
-        order = {loc: index for index, loc in enumerate(document.places)}
-        first = min(error.errors(), key=lambda detail: order[_nearest(detail["loc"], document)])
+        first = _first(error.errors(), document)
         loc, message, remedy = _explain(first, document)
         raise document.error(loc, message, remedy) from None
 
 
-def _nearest(loc: Loc, document: Document) -> Loc:
-    while loc not in document.places:
-        loc = loc[:-1]
-    return loc
+def _first(details: list[ErrorDetails], document: Document) -> ErrorDetails:
+    """The finding that stands first in the text; a missing key counts as standing at the end of its mapping."""
+    order = {loc: index for index, loc in enumerate(document.places)}
+
+    def position(detail: ErrorDetails) -> tuple[int, bool]:
+        loc = detail["loc"]
+        while loc not in order:
+            loc = loc[:-1]
+        if detail["type"] != "missing":
+            return order[loc], False
+        return max(index for inner, index in order.items() if inner[: len(loc)] == loc), True
+
+    return min(details, key=position)
 
 
 _TYPES = {
