@@ -494,3 +494,17 @@ def test_of_several_mistakes_the_first_in_the_text_is_named():
     text = GOOD.replace("op_energy: 1 pJ", "op_energy: -1 pJ").replace("bandwidth: 32 bit/cycle\n", "bandwidth: 0\n")
     text = text.replace("size: 1 KiB", "sise: 1 KiB")
     assert complaint(text).startswith("chip.yaml:16 core 'npu': op_energy must be at least 0")
+
+
+@pytest.mark.parametrize("times", [0, 2], ids=["missing", "doubled"])
+def test_a_chip_with_any_line_missing_or_doubled_reads_or_gives_one_line(times):
+    lines = GOOD.splitlines(keepends=True)
+    complaints = []
+    for index in range(len(lines)):
+        Path("chip.yaml").write_text("".join([*lines[:index], *[lines[index]] * times, *lines[index + 1 :]]))
+        try:
+            read_chip("chip.yaml")
+        except ChipError as error:
+            complaints.append(str(error))
+    assert len(complaints) > len(lines) / 2
+    assert all(line.startswith("chip.yaml:") and "\n" not in line for line in complaints)
