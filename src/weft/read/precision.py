@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from weft.model.chip import Precision
 from weft.model.workload import Slot, Tensor, Workload
+from weft.read.dtypes import dtype_bits
 
 _FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
 
@@ -15,7 +16,7 @@ def assume_precision(workload: Workload, precision: Precision) -> tuple[Workload
     """The workload with its float tensors priced at the chip's precision.
 
     Weights take `weight_bits`; graph inputs, and views of them, `input_bits`; all that ops write `output_bits`.
-    Tensors of integers (and of narrow floats: float8, float4) keep the bits that the model gives them.
+    Tensors of integers or of narrow floats (float8, float4), and those whose width the model states, keep their bits.
 
     Returns: the workload, and what was assumed in words ("8-bit I, W, O (the model is float32)"); None where
              every tensor is quantised.
@@ -28,8 +29,9 @@ def assume_precision(workload: Workload, precision: Precision) -> tuple[Workload
     for tensor in workload.tensors:
         role = roles[workload.root(tensor.name)]
         letter: Slot = "W" if role == "weight" else "I" if role == "input" else "O"
-        quantised = tensor.dtype not in _FLOATS
-        (kept if quantised else assumed)[letter].add(tensor.dtype)
+        stated = tensor.bits != dtype_bits(tensor.dtype)
+        quantised = stated or tensor.dtype not in _FLOATS
+        (kept if quantised else assumed)[letter].add(f"{tensor.bits}-bit" if stated else tensor.dtype)
         tensors.append(tensor if quantised else replace(tensor, bits=bits[letter]))
     if not any(assumed.values()):
         return workload, None

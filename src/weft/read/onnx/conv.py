@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 from weft.errors import ModelError
 from weft.model.workload import Axis, Note, Op, Tensor, View
+from weft.read.dtypes import dtype_bits
 from weft.read.onnx.graph import Emitted, Graph, Node, axis, elements, operand, spatial
-from weft.read.onnx.proto import dtype_bits
 from weft.read.onnx.window import Window, windows
 
 
@@ -36,7 +36,7 @@ def conv(graph: Graph, node: Node) -> Emitted:
     """
     data, weight, output = node.inputs[0], node.inputs[1], node.outputs[0]
     shape, kernel = graph.shape(data), graph.shape(weight)
-    groups = node.int("group", 1)
+    groups = node.integer("group", 1)
     _check_ranks(graph, node, shape, kernel)
     if groups < 1 or shape[1] != kernel[1] * groups or kernel[0] % groups:
         raise _channels_disagree(graph, node, shape, kernel, groups)
@@ -152,7 +152,7 @@ def conv_transpose(graph: Graph, node: Node) -> Emitted:
     """
     data, weight, output = node.inputs[0], node.inputs[1], node.outputs[0]
     shape, kernel, result = graph.shape(data), graph.shape(weight), graph.shape(output)
-    groups = node.int("group", 1)
+    groups = node.integer("group", 1)
     _check_ranks(graph, node, shape, kernel)
     if groups < 1 or shape[1] != kernel[0] or kernel[0] % groups or result[1] != kernel[1] * groups:
         raise _channels_disagree(graph, node, shape, kernel, groups)

@@ -107,9 +107,9 @@ def softmax(graph: Graph, node: Node) -> Emitted:
     """
     rank = len(graph.shape(node.inputs[0]))
     if graph.opset < 13:
-        first = node.int("axis", 1) % max(1, rank)
+        first = node.integer("axis", 1) % max(1, rank)
         return _normalise(graph, node, tuple(range(first, rank)), ())
-    return _normalise(graph, node, (node.int("axis", -1) % max(1, rank),), ())
+    return _normalise(graph, node, (node.integer("axis", -1) % max(1, rank),), ())
 
 
 def norm(graph: Graph, node: Node) -> Emitted:
@@ -119,13 +119,13 @@ def norm(graph: Graph, node: Node) -> Emitted:
     if node.op_type == "LRN":
         return _normalise(graph, node, (1,), ())
     if node.op_type in ("LayerNormalization", "RMSNormalization"):
-        return _normalise(graph, node, tuple(range(node.int("axis", -1) % rank, rank)), channels)
+        return _normalise(graph, node, tuple(range(node.integer("axis", -1) % rank, rank)), channels)
     if node.op_type == "InstanceNormalization":
         return _normalise(graph, node, tuple(range(2, rank)), channels, per_channel=True)
     if node.op_type == "GroupNormalization":
         return _normalise(graph, node, tuple(range(1, rank)), channels, per_channel=True)
     if node.op_type == "LpNormalization":
-        return _normalise(graph, node, (node.int("axis", -1) % rank,), ())
+        return _normalise(graph, node, (node.integer("axis", -1) % rank,), ())
     default = (0, *range(2, rank))
     return _normalise(graph, node, tuple(i % rank for i in node.ints("axes", default)), ())
 

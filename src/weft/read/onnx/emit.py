@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from weft.errors import ModelError
 from weft.model.workload import Note, Op, Tensor, TensorRole, View, Workload
+from weft.read.dtypes import dtype_bits
 from weft.read.onnx.graph import Graph, Node
-from weft.read.onnx.proto import dtype_bits
 from weft.read.onnx.table import BUILDERS
 
 _MANY_OUTPUTS = frozenset({"Split"})
@@ -36,11 +36,27 @@ def emit(graph: Graph) -> Workload:
         )
     names = [operand.tensor for op in ops for operand in op.operands]
     names += [name for view in views for name in (view.source, view.tensor)]
-    kept = tuple(tensors.get(name) or _tensor(graph, name) for name in dict.fromkeys(names))
+    bits = _stated_bits(graph, ops)
+    kept = tuple(tensors.get(name) or _tensor(graph, name, bits.get(name)) for name in dict.fromkeys(names))
     return Workload(graph.name, kept, tuple(ops), tuple(views), tuple(notes))
 
 
-def _tensor(graph: Graph, name: str) -> Tensor:
+def _stated_bits(graph: Graph, ops: list[Op]) -> dict[str, int]:
+    """Widths that ZigZag's node attributes give: weight_size, act_size and output_size [bits].
+
+    What a producer says of its output counts before what a reader says of its input.
+    """
+    attributes = {node.name: node.attributes for node in graph.nodes}
+    bits: dict[str, int] = {}
+    for key, slot in (("output_size", "O"), ("weight_size", "W"), ("act_size", "I")):
+        for op in ops:
+            for operand in op.operands:
+                if operand.slot == slot and key in attributes[op.nodes[0]]:
+                    bits.setdefault(operand.tensor, int(attributes[op.nodes[0]][key]))
+    return bits
+
+
+def _tensor(graph: Graph, name: str, bits: int | None) -> Tensor:
     info = graph.infos[name]
     role: TensorRole = "intermediate"
     if name in graph.outputs:
@@ -49,7 +65,7 @@ def _tensor(graph: Graph, name: str) -> Tensor:
         role = "input"
     elif graph.is_constant(name):
         role = "weight"
-    return Tensor(name, info.shape, dtype_bits(info.dtype), role, info.dtype)
+    return Tensor(name, info.shape, bits or dtype_bits(info.dtype), role, info.dtype)
 
 
 def _check_outputs(graph: Graph, node: Node, used: set[str]) -> None:

@@ -35,7 +35,8 @@ class Node:
         value = self.attributes.get(name)
         return default if value is None else tuple(int(v) for v in value)
 
-    def int(self, name: str, default: int) -> int:
+    def integer(self, name: str, default: int) -> int:
+        """Attribute `name` as an integer."""
         value = self.attributes.get(name)
         return default if value is None else int(value)
 

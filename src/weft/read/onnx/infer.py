@@ -17,6 +17,7 @@ from weft.errors import ModelError
 from weft.model.workload import Note
 from weft.read.onnx.graph import Array, Graph, Info, Node, Raw, elements
 from weft.read.onnx.proto import dtype_name
+from weft.read.onnx.table import BUILDERS
 
 _FOLDABLE = frozenset(
     name
@@ -45,16 +46,11 @@ _OUT_OF_SCOPE = {
 }
 
 
-def infer(raw: Raw, known_operators: frozenset[str] | None = None) -> Graph:
+def infer(raw: Raw) -> Graph:
     """The graph with every shape known, constants folded and dead nodes left out.
 
-    Args:    raw: the checked graph.   known_operators: what the reader can turn into ops (None: its whole table).
     Errors:  ModelError for an operator that weft does not know, or a shape that cannot be found.
     """
-    if known_operators is None:
-        from weft.read.onnx.table import BUILDERS
-
-        known_operators = frozenset(BUILDERS)
     infos: dict[str, Info] = dict(raw.inputs)
     known: dict[str, Callable[[], Array | None]] = {}
     notes = list(raw.notes)
@@ -71,13 +67,18 @@ def infer(raw: Raw, known_operators: frozenset[str] | None = None) -> Graph:
                     known[output] = _given(value)
             notes.append(Note(node.name, f"{node.op_type} computed while reading: it depends on constants only"))
             continue
-        if node.op_type not in known_operators:
+        if node.op_type not in BUILDERS:
             raise ModelError(
                 f"every operator must be one that weft knows, not {node.op_type}",
                 where=f"{raw.where}: node '{node.name}'",
-                remedy=_OUT_OF_SCOPE.get(node.op_type, "rewrite it with operators from `weft doctor`"),
+                remedy=_OUT_OF_SCOPE.get(node.op_type, "export the network without it"),
             )
-        infos.update(_infer_node(raw, node, infos, known))
+        for output, info in _infer_node(raw, node, infos, known).items():
+            infos[output] = info
+            stated = raw.declared.get(output)
+            if stated is not None and stated.shape != info.shape:
+                text = f"'{output}' is declared {list(stated.shape)}, and follows as {list(info.shape)}: that counts"
+                notes.append(Note(node.name, text))
         nodes.append(node)
     live, dead = _split_dead(nodes, raw.outputs)
     notes += [Note(node.name, f"{node.op_type} left out: no output depends on it") for node in dead]
@@ -127,7 +128,7 @@ def _fold(
     if node.op_type == "Shape":
         shape = infos[node.inputs[0]].shape
         end = node.attributes.get("end")
-        return [np.asarray(shape[node.int("start", 0) : None if end is None else int(end)], dtype=np.int64)]
+        return [np.asarray(shape[node.integer("start", 0) : None if end is None else int(end)], dtype=np.int64)]
     if node.op_type == "Size":
         return [np.asarray(elements(infos[node.inputs[0]].shape), dtype=np.int64)]
     if node.op_type not in _FOLDABLE or any(name not in known for name in node.inputs if name):
@@ -174,23 +175,26 @@ def _infer_node(
     at = f"{raw.where}: node '{node.name}'"
     reason = ""
     found: dict[str, Info] = {}
-    for as_float in (False, True):
-        try:
-            found = _ask_onnx(raw, node, infos, known, as_float)
-        except Exception as error:
-            # types first refused are asked again as floats; a second refusal is about shapes
-            reason = " ".join(str(error).split())
-            continue
-        break
+    try:
+        found = _ask_onnx(raw, node, infos, known, as_float=False)
+    except Exception as error:
+        reason = _one_line(error)
+        if "unsupported type" in reason:
+            try:
+                found = _ask_onnx(raw, node, infos, known, as_float=True)
+            except Exception as again:
+                reason = _one_line(again)
     result: dict[str, Info] = {}
-    for output in filter(None, node.outputs):
+    for position, output in enumerate(node.outputs):
         info = found.get(output) or raw.declared.get(output)
+        if info is None and (position or not output):
+            continue  # a mask or a running mean: refused later, should anyone use it
         if info is None:
+            given = ", ".join(str(list(infos[name].shape)) for name in node.inputs if name)
             raise ModelError(
-                f"the shape of '{output}' must follow from its inputs"
-                + (f", and it does not: {reason}" if reason else ""),
+                f"the shape of '{output}' must follow from its inputs {given}" + (f", not: {reason}" if reason else ""),
                 where=at,
-                remedy="run onnx.shape_inference on a model with fixed input shapes",
+                remedy="check the shapes" if reason else "simplify the model (for example with onnxslim)",
             )
         if any(size < 1 for size in info.shape):
             raise ModelError(
@@ -200,6 +204,11 @@ def _infer_node(
             )
         result[output] = info
     return result
+
+
+def _one_line(error: Exception) -> str:
+    """ONNX's reason without its error class, on one line."""
+    return " ".join(str(error).split()).removeprefix("[ShapeInferenceError] ")
 
 
 def _ask_onnx(

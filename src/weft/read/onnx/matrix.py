@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from weft.errors import ModelError
 from weft.model.workload import Axis, Note, Op, Tensor
+from weft.read.dtypes import dtype_bits
 from weft.read.onnx.conv import bias_notes
 from weft.read.onnx.elementwise import binary_op
 from weft.read.onnx.graph import Emitted, Graph, Node, axis, operand
-from weft.read.onnx.proto import dtype_bits
 
 
 def gemm(graph: Graph, node: Node) -> Emitted:
@@ -20,7 +20,7 @@ def gemm(graph: Graph, node: Node) -> Emitted:
                 where=graph.at(node),
                 remedy="export the network again",
             )
-    flip_a, flip_b = node.int("transA", 0) != 0, node.int("transB", 0) != 0
+    flip_a, flip_b = node.integer("transA", 0) != 0, node.integer("transB", 0) != 0
     m, k = graph.shape(a)[::-1] if flip_a else graph.shape(a)
     inner, n = graph.shape(b)[::-1] if flip_b else graph.shape(b)
     _check_inner(graph, node, k, inner)

@@ -11,9 +11,9 @@ import numpy as np
 
 from weft.errors import ModelError
 from weft.model.workload import Axis, Note, Op, View
+from weft.read.dtypes import dtype_bits
 from weft.read.onnx.elementwise import broadcast, elementwise, loop_dims
 from weft.read.onnx.graph import Emitted, Graph, Node, axis, elements, operand, spatial
-from weft.read.onnx.proto import dtype_bits
 
 Dims = tuple[tuple[str, int], ...]
 
@@ -87,13 +87,15 @@ def concat(graph: Graph, node: Node) -> Emitted:
     """One copy per input, each writing its slice; named `<node>.<i>`."""
     output = node.outputs[0]
     shape = graph.shape(output)
-    where = node.int("axis", 1) % len(shape)
+    where = node.integer("axis", 1) % len(shape)
     if len(node.inputs) == 1:
         return _view(node, node.inputs[0], output, "reshape")
     ops = []
     offset = 0
     for index, name in enumerate(node.inputs):
         part = graph.shape(name)
+        if not elements(part):
+            continue  # an empty constant, as exporters start a list
         dims = loop_dims(part)
         written = _axes(dims, len(part))
         written[where] = axis(shape[where], dims[where][0], offset=offset)
@@ -106,7 +108,7 @@ def split(graph: Graph, node: Node) -> Emitted:
     """One copy per output, each reading its slice; named `<node>.<i>`."""
     data = node.inputs[0]
     shape = graph.shape(data)
-    where = node.int("axis", 0) % len(shape)
+    where = node.integer("axis", 0) % len(shape)
     ops = []
     offset = 0
     for index, name in enumerate(node.outputs):
@@ -174,7 +176,7 @@ def gather(graph: Graph, node: Node) -> Emitted:
     """A copy, where the indices are constant and evenly spaced (one row, a range); no other map is affine."""
     data, output = node.inputs[0], node.outputs[0]
     shape, result = graph.shape(data), graph.shape(output)
-    where = node.int("axis", 0) % len(shape)
+    where = node.integer("axis", 0) % len(shape)
     indices = graph.value(node.inputs[1])
     picked = () if indices is None else tuple(int(v) % shape[where] for v in np.asarray(indices).reshape(-1))
     steps = {b - a for a, b in pairwise(picked)}
@@ -211,7 +213,7 @@ def depth_to_space(graph: Graph, node: Node) -> Emitted:
     """Channels to pixels: output pixel OY x block + SY reads channel (SY, SX, G), or (G, SY, SX) in mode CRD."""
     data, output = node.inputs[0], node.outputs[0]
     batch, depth, height, width = graph.shape(data)
-    block = node.int("blocksize", 1)
+    block = node.integer("blocksize", 1)
     channels = depth // block**2
     if node.text("mode", "DCR") == "DCR":
         terms: tuple[tuple[str, int], ...] = (("SY", block * channels), ("SX", channels), ("G", 1))
@@ -229,7 +231,7 @@ def space_to_depth(graph: Graph, node: Node) -> Emitted:
     """Pixels to channels: output channel (SY, SX, G) reads pixel OY x block + SY."""
     data, output = node.inputs[0], node.outputs[0]
     batch, channels, height, width = graph.shape(data)
-    block = node.int("blocksize", 1)
+    block = node.integer("blocksize", 1)
     rows, columns, depth = height // block, width // block, channels * block**2
     dims = (("B", batch), ("G", channels), ("OY", rows), ("OX", columns), ("SY", block), ("SX", block))
     front = axis(batch, "B")

@@ -14,7 +14,7 @@ def pool(graph: Graph, node: Node) -> Emitted:
     kernel = node.ints("kernel_shape", ())
     _check_rank(graph, node, shape)
     axes = windows(graph, node, shape[2:], kernel)
-    ceil = node.int("ceil_mode", 0) != 0 and node.text("auto_pad", "NOTSET") == "NOTSET"
+    ceil = node.integer("ceil_mode", 0) != 0 and node.text("auto_pad", "NOTSET") == "NOTSET"
     sizes = tuple(window.out(ceil) for window in axes)
     result = graph.shape(node.outputs[0])
     if result != (*shape[:2], *sizes):
@@ -72,13 +72,13 @@ def reduce(graph: Graph, node: Node) -> Emitted:
     data, output = node.inputs[0], node.outputs[0]
     shape = graph.shape(data)
     rank = len(shape)
-    keep = node.int("keepdims", 1) != 0
+    keep = node.integer("keepdims", 1) != 0
     if node.op_type in ("ArgMax", "ArgMin"):
-        reduced = {node.int("axis", 0) % max(1, rank)}
+        reduced = {node.integer("axis", 0) % max(1, rank)}
     else:
         stated = graph.constant_ints(node, 1, "the axes") if "axes" not in node.attributes else node.ints("axes", ())
         if not stated:
-            stated = () if node.int("noop_with_empty_axes", 0) else tuple(range(rank))
+            stated = () if node.integer("noop_with_empty_axes", 0) else tuple(range(rank))
         reduced = {i % rank for i in stated}
     names = [reduced_letter(letter) if i in reduced else letter for i, letter in enumerate(letters(rank))]
     sized = list(zip(names, shape, strict=True))

@@ -89,24 +89,6 @@ def dtype_name(elem_type: int) -> str:
     return str(onnx.TensorProto.DataType.Name(elem_type)).lower()
 
 
-def dtype_bits(dtype: str) -> int:
-    """Bits per element as stored: a boolean takes a byte, a four-bit integer four bits.
-
-    >>> dtype_bits("float32"), dtype_bits("int4"), dtype_bits("bool"), dtype_bits("float8e4m3fn")
-    (32, 4, 8, 8)
-    """
-    if dtype == "bool":
-        return 8
-    if dtype.startswith(("complex",)):
-        return int(dtype.removeprefix("complex"))
-    digits = ""
-    for letter in dtype.removeprefix("b").removeprefix("u").removeprefix("float").removeprefix("int"):
-        if not letter.isdigit():
-            break
-        digits += letter
-    return int(digits)
-
-
 def _light_copy(model: Any) -> Any:
     """A copy without the data of large weights, which inlining and inference must not drag along."""
     light = onnx.ModelProto()
@@ -160,8 +142,9 @@ def _input_info(value: Any, sizes: Mapping[str, int], where: str) -> Info:
         else:
             symbol = dim.dim_param or f"{value.name}_{i}"
             if symbol not in sizes:
+                given = f"is the symbol '{symbol}'" if dim.dim_param else "has none"
                 raise ModelError(
-                    f"every dim must have a size, and axis {i} is the symbol '{symbol}'",
+                    f"every dim must have a size, and axis {i} {given}",
                     where=at,
                     remedy=f"give --dim {symbol}=N",
                 )
