@@ -168,6 +168,18 @@ class Op:
         """The whole iteration space as ranges."""
         return {name: (0, size) for name, size in self.dims}
 
+    def tile(self, ranges: Map[str, Range]) -> Op:
+        """The part of this op in a box of its iteration space, as an op of its own (indices count from 0 there)."""
+        moved = []
+        for operand in self.operands:
+            axes = tuple(
+                Axis(axis.size, axis.terms, axis.offset + sum(t.coefficient * ranges[t.dim][0] for t in axis.terms))
+                for axis in operand.axes
+            )
+            moved.append(Operand(operand.name, operand.slot, operand.tensor, axes))
+        dims = tuple((name, ranges[name][1] - ranges[name][0]) for name, _ in self.dims)
+        return Op(self.name, self.kind, self.onnx, dims, tuple(moved), self.barrier, self.folded, self.nodes)
+
     def __str__(self) -> str:
         return f"{self.name} {self.kind} " + " ".join(f"{name}{size}" for name, size in self.dims)
 

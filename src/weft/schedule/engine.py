@@ -1,0 +1,602 @@
+"""Places ops one after another: moves what each part needs, makes room, books cores, links and ports, runs it.
+
+The engine decides orders; `timing.py` then lets everything start as early as these orders allow.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from weft.model.chip import Chip, Memory, Port, Route
+from weft.model.schedule import Infeasible, LaneLoad, PortLoad, Residency, Schedule, Task, Transfer, Use
+from weft.model.workload import SLOTS, Box, Slot, Workload, volume
+from weft.schedule.lines import RateLine, SpaceLine
+from weft.schedule.options import Option, Part, hub_memory
+from weft.schedule.pieces import Cell, Grid, make_grid
+
+
+@dataclass(slots=True)
+class Held:
+    """A box in a memory while the engine works on it; `readers` keep it until they end."""
+
+    id: int
+    memory: str
+    tensor: str
+    box: Box
+    cells: list[Cell]
+    bits: int
+    start: int
+    valid_from: int
+    writer: int
+    last_read: int
+    open: bool = True
+
+
+class Stuck(Exception):
+    """A part cannot be placed: its boxes do not fit beside what must stay."""
+
+    def __init__(self, reason: Infeasible) -> None:
+        self.reason = reason
+        super().__init__(str(reason))
+
+
+@dataclass(frozen=True, slots=True)
+class _Touch:
+    """A part's box of one operand, in pieces of the root tensor."""
+
+    operand: str
+    slot: Slot
+    tensor: str
+    box: Box
+    cells: tuple[Cell, ...]
+    memory: str
+    streamed: bool
+
+
+class Engine:
+    """One pass over a workload with one option per op. `run` gives the schedule or says what did not fit."""
+
+    def __init__(self, workload: Workload, chip: Chip, options: Sequence[Option], scale: int) -> None:
+        self.workload = workload
+        self.chip = chip
+        self.options = options
+        self.scale = scale
+        self.bits = {tensor.name: tensor.bits for tensor in workload.tensors}
+        self.ops = {op.name: op for op in workload.ops}
+        self.keep = {workload.root(t.name) for t in workload.tensors if t.role == "output"}
+        self.core_free = {core.name: 0 for core in chip.cores}
+        self.space = {memory.name: SpaceLine(memory.size_bits) for memory in chip.memories}
+        self.lanes: dict[str, RateLine] = {}
+        self.ports: dict[tuple[str, str], RateLine] = {}
+        self.tasks: list[Task] = []
+        self.transfers: list[Transfer] = []
+        self.held: list[Held] = []
+        self.where: dict[str, dict[Cell, dict[str, Held]]] = {}
+        self.grids: dict[str, Grid] = {}
+        self.touches: list[list[list[_Touch]]] = []
+        self.next_use: dict[tuple[str, str], list[int]] = {}
+        self.uses_left: dict[tuple[str, Cell], int] = {}
+        self.uses_here: dict[tuple[str, Cell, str], int] = {}
+        self.event = 0
+        self._prepare()
+
+    # -- what each part touches ------------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        raw: list[list[list[tuple[str, Slot, str, Box, str, bool]]]] = []
+        boxes: dict[str, list[Box]] = {}
+        for option in self.options:
+            op = self.ops[option.op]
+            per_part = []
+            for part in option.parts:
+                ranges = dict(part.ranges)
+                touched = []
+                for operand, (_, memory, streamed) in zip(op.operands, part.homes, strict=True):
+                    root = self.workload.root(operand.tensor)
+                    box = self.workload.root_box(operand.tensor, operand.box(ranges))
+                    boxes.setdefault(root, []).append(box)
+                    touched.append((operand.name, operand.slot, root, box, memory, streamed))
+                per_part.append(touched)
+            raw.append(per_part)
+        for tensor in self.workload.tensors:
+            if tensor.name in boxes:
+                self.grids[tensor.name] = make_grid(tensor.shape, boxes[tensor.name])
+        for index, per_part in enumerate(raw):
+            made = []
+            for touched in per_part:
+                row = []
+                for name, slot, root, box, memory, streamed in touched:
+                    cells = tuple(self.grids[root].cells(box))
+                    row.append(_Touch(name, slot, root, box, cells, memory, streamed))
+                    if slot != "O":
+                        for cell in cells:
+                            self.uses_left[root, cell] = self.uses_left.get((root, cell), 0) + 1
+                            here = (root, cell, memory)
+                            self.uses_here[here] = self.uses_here.get(here, 0) + 1
+                        self.next_use.setdefault((root, memory), []).append(index)
+                made.append(row)
+            self.touches.append(made)
+        for tensor in self.workload.tensors:
+            if tensor.name in self.grids and tensor.role in ("input", "weight"):
+                grid = self.grids[tensor.name]
+                cells = grid.cells(tensor.whole())
+                self._hold(self.chip.outermost, tensor.name, tensor.whole(), cells, 0, 0, -1)
+
+    # -- the pass --------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Place every op in order. Raises Stuck where a part cannot be placed."""
+        for index, option in enumerate(self.options):
+            for part, touches in zip(option.parts, self.touches[index], strict=True):
+                self._place(index, part, touches)
+
+    def _place(self, index: int, part: Part, touches: list[_Touch]) -> None:
+        inputs, output = touches[:-1], touches[-1]
+        needed = {(t.memory, t.tensor, cell) for t in touches for cell in t.cells}
+        self._make_room(index, part, touches, needed)
+        ready = 0
+        for touch in inputs:
+            ready = max(ready, self._bring(touch))
+        self._run_task(part, inputs, output, ready)
+        for touch in inputs:
+            self._used(touch)
+        self._after_write(output)
+
+    def _make_room(self, index: int, part: Part, touches: list[_Touch], needed: set[tuple[str, str, Cell]]) -> None:
+        """Evict, farthest next use first, until all that this part brings and makes fits."""
+        demand = self._demand(part, touches)
+        for memory, bits in demand.items():
+            line = self.space[memory]
+            if line.finally_used + bits <= line.capacity:
+                continue
+            for held in self._victims(memory, index, needed):
+                self._evict(held)
+                if line.finally_used + bits <= line.capacity:
+                    break
+            else:
+                raise Stuck(
+                    Infeasible(
+                        f"{self.options[index].op} on {part.core}",
+                        "its boxes do not fit beside what must stay",
+                        line.finally_used + bits,
+                        line.capacity,
+                        memory,
+                        "split the op, stream an operand, or enlarge the memory",
+                    )
+                )
+
+    def _demand(self, part: Part, touches: list[_Touch]) -> dict[str, int]:
+        demand = self._workspace(part)
+        seen: set[tuple[str, str, Cell]] = set()
+        for touch in touches:
+            for cell in touch.cells:
+                key = (touch.memory, touch.tensor, cell)
+                if key in seen or touch.memory in self.where.get(touch.tensor, {}).get(cell, {}):
+                    continue
+                seen.add(key)
+                size = volume(self.grids[touch.tensor].box([cell])) * self.bits[touch.tensor]
+                demand[touch.memory] = demand.get(touch.memory, 0) + size
+        return demand
+
+    def _workspace(self, part: Part) -> dict[str, int]:
+        """Bits of streamed operands' tiles in memories that others see too."""
+        core = self.chip.core(part.core)
+        shared = {hub_memory(core, self.chip, slot) for slot in SLOTS}
+        work: dict[str, int] = {}
+        for room in part.mapped.price.room:
+            if room.memory in shared:
+                work[room.memory] = work.get(room.memory, 0) + room.bits
+        return work
+
+    def _victims(self, memory: str, index: int, needed: set[tuple[str, str, Cell]]) -> list[Held]:
+        def next_use(held: Held) -> int:
+            later = [i for i in self.next_use.get((held.tensor, memory), []) if i >= index]
+            anywhere = [i for (t, _), uses in self.next_use.items() if t == held.tensor for i in uses if i >= index]
+            return min(later or anywhere or [len(self.options) + 1])
+
+        found = [
+            held
+            for held in self.held
+            if held.open
+            and held.memory == memory
+            and memory != self.chip.outermost
+            and not any((memory, held.tensor, cell) in needed for cell in held.cells)
+        ]
+        return sorted(found, key=lambda held: (-next_use(held), -held.bits, held.id))
+
+    def _evict(self, held: Held) -> None:
+        """Write back what exists nowhere else and is still wanted, then let go."""
+        wanted = [
+            cell
+            for cell in held.cells
+            if len(self.where[held.tensor][cell]) == 1
+            and (self.uses_left.get((held.tensor, cell), 0) > 0 or held.tensor in self.keep)
+        ]
+        for box, cells in self.grids[held.tensor].boxes(wanted):
+            self._move(held.tensor, box, cells, held.memory, self.chip.outermost, "O")
+        self._close(held)
+
+    # -- moving ----------------------------------------------------------------------------------------------------
+
+    def _bring(self, touch: _Touch) -> int:
+        """Have all pieces of a touch in its memory; returns when they are valid."""
+        places = self.where[touch.tensor]
+        missing: dict[str, list[Cell]] = {}
+        for cell in touch.cells:
+            if touch.memory not in places[cell]:
+                source = self._source(touch, cell)
+                missing.setdefault(source, []).append(cell)
+        for source, cells in sorted(missing.items()):
+            for box, group in self.grids[touch.tensor].boxes(cells):
+                self._move(touch.tensor, box, group, source, touch.memory, touch.slot)
+        for source, cells in sorted(missing.items()):
+            for held in {id(h): h for cell in cells if (h := places[cell].get(source))}.values():
+                self._drop_if_useless(held)
+        return max((places[cell][touch.memory].valid_from for cell in touch.cells), default=0)
+
+    def _source(self, touch: _Touch, cell: Cell) -> str:
+        """The holder with the fastest way, on-chip ones first on ties."""
+        size = 1 << 16
+
+        def cost(memory: str) -> tuple[float, bool, str]:
+            routes = self.chip.routes(memory, touch.memory)
+            rate = max((self._route_rate(route) for route in routes), default=0)
+            return (size / rate if rate else math.inf, memory == self.chip.outermost, memory)
+
+        return min(self.where[touch.tensor][cell], key=cost)
+
+    def _route_rate(self, route: Route) -> int:
+        rates = [int(self.chip.lane_rate(self.chip.link(name)) * self.scale) for name in route.links]
+        return min(rates) if rates else 0
+
+    def _move(self, tensor: str, box: Box, cells: list[Cell], source: str, target: str, slot: Slot) -> None:
+        """One transfer of one box, on the route that ends first."""
+        bits = volume(box) * self.bits[tensor]
+        holders = {id(h): h for h in (self.where[tensor][cell][source] for cell in cells)}
+        ready = max(held.valid_from for held in holders.values())
+        best: tuple[int, int, int, Route, list[tuple[str, str, str]], list[tuple[str, str]], int] | None = None
+        space = self.space[target].earliest(ready, bits)
+        if space is None:
+            raise Stuck(
+                Infeasible(
+                    tensor, "no room", bits + self.space[target].finally_used, self.space[target].capacity, target
+                )
+            )
+        for route in self.chip.routes(source, target):
+            lanes = [
+                (name, self.chip.link(name).lane(a, b), "")
+                for name, a, b in zip(route.links, route.memories, route.memories[1:], strict=False)
+            ]
+            ports = self._transfer_ports(route, slot)
+            rate = min(
+                [self._lane(link, lane).capacity for link, lane, _ in lanes]
+                + [self._port(memory, port).capacity for memory, port in ports]
+            )
+            setup = sum(
+                math.ceil(Fraction(link.latency_cycles * self.chip.base_clock_hz, link.clock_hz))
+                for link in map(self.chip.link, route.links)
+            )
+            duration = -(-bits * self.scale // rate) + setup
+            start = self._window(space, duration, [(self._lane(l, n), rate) for l, n, _ in lanes], ports, rate)
+            if best is None or start + duration < best[1]:
+                best = (start, start + duration, rate, route, lanes, ports, setup)
+        if best is None:
+            raise Stuck(Infeasible(tensor, f"no links lead from '{source}' to '{target}'"))
+        start, end, rate, route, lanes, ports, setup = best
+        event = self._next_event()
+        for link, lane, _ in lanes:
+            self._lane(link, lane).book(start, end, rate)
+        for memory, port in ports:
+            self._port(memory, port).book(start, end, rate)
+        held = self._hold(target, tensor, box, cells, start, end, event)
+        for holder in holders.values():
+            holder.last_read = max(holder.last_read, end)
+        exact = Fraction(rate, self.scale)
+        self.transfers.append(
+            Transfer(
+                event,
+                tensor,
+                box,
+                route.memories,
+                route.links,
+                start,
+                end,
+                bits,
+                exact,
+                setup,
+                tuple(holder.id for holder in holders.values()),
+                held.id,
+                tuple(PortLoad(memory, port, exact) for memory, port in ports),
+                tuple(LaneLoad(link, lane, exact) for link, lane, _ in lanes),
+                self._transfer_pj(route, slot, bits),
+            )
+        )
+
+    def _transfer_ports(self, route: Route, slot: Slot) -> list[tuple[str, str]]:
+        """Ports used along a route: out of the source, through what is passed, into the target."""
+        first, last = self.chip.memory(route.memories[0]), self.chip.memory(route.memories[-1])
+        used = [(first.name, reading_port(first, slot).name)]
+        for name in route.memories[1:-1]:
+            passed = self.chip.memory(name)
+            used.append((name, writing_port(passed, slot).name))
+            used.append((name, reading_port(passed, slot).name))
+        used.append((last.name, writing_port(last, slot).name))
+        return list(dict.fromkeys(used))
+
+    def _transfer_pj(self, route: Route, slot: Slot, bits: int) -> float:
+        """Accesses at both ends and on the way, and the links [pJ]."""
+        total = sum(bits * self.chip.link(name).pj_per_bit for name in route.links)
+        last = len(route.memories) - 1
+        for position, name in enumerate(route.memories):
+            memory = self.chip.memory(name)
+            if position < last:
+                port = reading_port(memory, slot)
+                total += math.ceil(bits / port.access_bits) * port.access_bits * memory.read_pj / port.bandwidth_bits
+            if position > 0:
+                port = writing_port(memory, slot)
+                total += math.ceil(bits / port.access_bits) * port.access_bits * memory.write_pj / port.bandwidth_bits
+        return total
+
+    # -- running ---------------------------------------------------------------------------------------------------
+
+    def _run_task(self, part: Part, inputs: list[_Touch], output: _Touch, ready: int) -> None:
+        duration = part.duration
+        work = self._workspace(part)
+        lanes, ports = self._task_loads(part)
+        missing = [
+            cell for cell in output.cells if output.memory not in self.where.get(output.tensor, {}).get(cell, {})
+        ]
+        made = self.grids[output.tensor].boxes(missing)
+        out_bits = sum(volume(box) * self.bits[output.tensor] for box, _ in made)
+        allocate = dict(work)
+        allocate[output.memory] = allocate.get(output.memory, 0) + out_bits
+        start = max(ready, self.core_free[part.core])
+        for memory, bits in allocate.items():
+            fits = self.space[memory].earliest(start, bits)
+            if fits is None:
+                line = self.space[memory]
+                raise Stuck(
+                    Infeasible(part.core, "no room for a task", line.finally_used + bits, line.capacity, memory)
+                )
+            start = max(start, fits)
+        lines = [(self._lane(link, lane), rate) for link, lane, rate in lanes]
+        lines += [(self._port(memory, port), rate) for memory, port, rate in ports]
+        start = self._window(start, duration, lines, [], 0)
+        end = start + duration
+        event = self._next_event()
+        for line, rate in lines:
+            line.book(start, end, rate)
+        for memory, bits in work.items():
+            self.space[memory].change(start, bits)
+            self.space[memory].change(end, -bits)
+        written = [self._hold(output.memory, output.tensor, box, cells, start, end, event) for box, cells in made]
+        self.core_free[part.core] = end
+        reads = []
+        for touch in inputs:
+            holders = {id(h): h for h in (self.where[touch.tensor][cell][touch.memory] for cell in touch.cells)}
+            for holder in holders.values():
+                holder.last_read = max(holder.last_read, end)
+            boxes = (touch.box,) if volume(touch.box) else ()
+            ids = tuple(holder.id for holder in holders.values())
+            reads.append(Use(touch.operand, touch.tensor, touch.memory, boxes, ids, touch.streamed))
+        price = part.mapped.price
+        static = self.chip.static_pj_per_cycle * self.chip.base_clock_hz / self.chip.core(part.core).clock_hz
+        self.tasks.append(
+            Task(
+                event,
+                self._op_of(part),
+                part.ranges,
+                part.core,
+                start,
+                end,
+                tuple(reads),
+                Use(
+                    output.operand,
+                    output.tensor,
+                    output.memory,
+                    (output.box,),
+                    tuple(h.id for h in written),
+                    output.streamed,
+                ),
+                tuple(sorted(work.items())),
+                tuple(PortLoad(memory, port, Fraction(rate, self.scale)) for memory, port, rate in ports),
+                tuple(LaneLoad(link, lane, Fraction(rate, self.scale)) for link, lane, rate in lanes),
+                price.energy_pj - static * price.latency_cycles,
+                str(part.mapped.mapping),
+            )
+        )
+
+    def _op_of(self, part: Part) -> str:
+        return part.problem.op.name
+
+    def _task_loads(self, part: Part) -> tuple[list[tuple[str, str, int]], list[tuple[str, str, int]]]:
+        """(link, lane, rate) and (memory, port, rate) that a task books: its path when it streams, its own port use."""
+        chip, core = self.chip, self.chip.core(part.core)
+        divisor = part.problem.setting.path_divisor
+        lanes: dict[tuple[str, str], int] = {}
+        ports: dict[tuple[str, str], int] = {}
+        for operand, route in part.routes:
+            slot = next(item.slot for item in part.problem.op.operands if item.name == operand)
+            outer = [(name, port) for name, port in self._stream_ports(route, slot)]
+            way = route.memories if slot != "O" else tuple(reversed(route.memories))
+            links = route.links if slot != "O" else tuple(reversed(route.links))
+            rates = [
+                self._lane(n, chip.link(n).lane(a, b)).capacity for n, a, b in zip(links, way, way[1:], strict=False)
+            ]
+            rates += [self._port(name, port).capacity for name, port in outer]
+            rate = max(1, min(rates) // divisor)
+            both = [(way, links)]
+            if slot == "O" and any(
+                f.flow == "to_below" and f.memory == chip.outermost for f in part.mapped.price.flows
+            ):
+                both.append((route.memories, route.links))
+            for memories, names in both:
+                for name, a, b in zip(names, memories, memories[1:], strict=False):
+                    key = (name, chip.link(name).lane(a, b))
+                    lanes[key] = max(lanes.get(key, 0), rate)
+            for name, port in outer:
+                ports[name, port] = max(ports.get((name, port), 0), rate)
+        homes = {hub_memory(core, chip, slot) for slot in SLOTS}
+        for flow in part.mapped.price.flows:
+            key = (flow.memory, flow.port)
+            if flow.flow == "link" or flow.memory not in homes or flow.bits == 0:
+                continue
+            ports[key] = ports.get(key, 0) + flow.bits
+        result: list[tuple[str, str, int]] = []
+        outside = {name for _, route in part.routes for name in route.memories[:-1]}
+        for (name, port), amount in ports.items():
+            if name in outside:
+                result.append((name, port, amount))
+            else:
+                whole = -(-amount * self.scale // part.duration)
+                result.append((name, port, min(whole, self._port(name, port).capacity)))
+        return [(link, lane, rate) for (link, lane), rate in lanes.items()], result
+
+    def _stream_ports(self, route: Route, slot: Slot) -> list[tuple[str, str]]:
+        """Ports of the memories outside the core that a streamed operand uses."""
+        used: list[tuple[str, str]] = []
+        for position, name in enumerate(route.memories[:-1]):
+            memory = self.chip.memory(name)
+            if slot != "O" or position > 0:
+                used.append((name, memory.port(slot, "to_below").name))
+            if slot == "O":
+                used.append((name, memory.port(slot, "from_below").name))
+            if position > 0:
+                for flow in ("from_above", "to_above"):
+                    if flow == "from_above" or slot == "O":
+                        used.append((name, memory.port(slot, flow).name))  # type: ignore[arg-type]
+        return list(dict.fromkeys(used))
+
+    # -- what is held ----------------------------------------------------------------------------------------------
+
+    def _hold(
+        self, memory: str, tensor: str, box: Box, cells: list[Cell], start: int, valid_from: int, writer: int
+    ) -> Held:
+        bits = volume(box) * self.bits[tensor]
+        held = Held(len(self.held), memory, tensor, box, cells, bits, start, valid_from, writer, valid_from)
+        self.held.append(held)
+        self.space[memory].change(start, bits)
+        places = self.where.setdefault(tensor, {})
+        for cell in cells:
+            places.setdefault(cell, {})[memory] = held
+        return held
+
+    def _close(self, held: Held) -> None:
+        held.open = False
+        self.space[held.memory].change(held.last_read, -held.bits)
+        for cell in held.cells:
+            if self.where[held.tensor][cell].get(held.memory) is held:
+                del self.where[held.tensor][cell][held.memory]
+
+    def _used(self, touch: _Touch) -> None:
+        for cell in touch.cells:
+            self.uses_left[touch.tensor, cell] -= 1
+            self.uses_here[touch.tensor, cell, touch.memory] -= 1
+        for held in {id(h): h for cell in touch.cells for h in self.where[touch.tensor][cell].values()}.values():
+            self._drop_if_useless(held)
+
+    def _drop_if_useless(self, held: Held) -> None:
+        """Let go of a copy that nothing will read here, if it is not the last one of something still wanted."""
+        if not held.open or (held.memory == self.chip.outermost and (held.writer < 0 or held.tensor in self.keep)):
+            return
+        for cell in held.cells:
+            if self.uses_here.get((held.tensor, cell, held.memory), 0) > 0:
+                return
+            alone = len(self.where[held.tensor][cell]) == 1
+            wanted = self.uses_left.get((held.tensor, cell), 0) > 0 or held.tensor in self.keep
+            if alone and wanted:
+                return
+        self._close(held)
+
+    def _after_write(self, output: _Touch) -> None:
+        """The network's outputs go out at once; what nothing reads is let go."""
+        places = self.where[output.tensor]
+        if output.tensor in self.keep and output.memory != self.chip.outermost:
+            for box, cells in self.grids[output.tensor].boxes(list(output.cells)):
+                self._move(output.tensor, box, cells, output.memory, self.chip.outermost, "O")
+        for held in {id(h): h for cell in output.cells for h in list(places[cell].values())}.values():
+            self._drop_if_useless(held)
+
+    # -- books -----------------------------------------------------------------------------------------------------
+
+    def _next_event(self) -> int:
+        self.event += 1
+        return self.event - 1
+
+    def _lane(self, link: str, lane: str) -> RateLine:
+        if lane not in self.lanes:
+            found = self.chip.link(link)
+            self.lanes[lane] = RateLine(int(self.chip.lane_rate(found) * self.scale), found.exclusive)
+        return self.lanes[lane]
+
+    def _port(self, memory: str, port: str) -> RateLine:
+        key = (memory, port)
+        if key not in self.ports:
+            found = self.chip.memory(memory)
+            rate = self.chip.port_rate(found, next(p for p in found.ports if p.name == port))
+            self.ports[key] = RateLine(int(rate * self.scale))
+        return self.ports[key]
+
+    def _window(
+        self, start: int, duration: int, lines: list[tuple[RateLine, int]], ports: list[tuple[str, str]], rate: int
+    ) -> int:
+        """The first time from which every line has its rate free for the whole duration."""
+        every = lines + [(self._port(memory, port), rate) for memory, port in ports]
+        while True:
+            latest = start
+            for line, amount in every:
+                latest = max(latest, line.earliest(latest, duration, amount))
+            if latest == start:
+                return start
+            start = latest
+
+    def schedule(self) -> Schedule:
+        """What was placed, at the engine's own times."""
+        end = max([t.end for t in self.tasks] + [t.end for t in self.transfers], default=0)
+        residencies = []
+        for held in self.held:
+            stays = held.memory == self.chip.outermost and (held.writer < 0 or held.tensor in self.keep)
+            residencies.append(
+                Residency(
+                    held.id,
+                    held.memory,
+                    held.tensor,
+                    held.box,
+                    held.bits,
+                    held.start,
+                    held.valid_from,
+                    end if stays else held.last_read,
+                    held.writer,
+                )
+            )
+        return Schedule(
+            self.workload.name, self.chip.name, tuple(self.tasks), tuple(self.transfers), tuple(residencies)
+        )
+
+
+def reading_port(memory: Memory, slot: Slot) -> Port:
+    """The port through which a transfer leaves a memory."""
+    for s, flow in ((slot, "to_above"), ("O", "to_above"), (slot, "to_below"), ("I", "to_below"), ("W", "to_below")):
+        for port in memory.ports:
+            if port.carries(s, flow):  # type: ignore[arg-type]
+                return port
+    raise Stuck(Infeasible(memory.name, "it has no reading port"))
+
+
+def writing_port(memory: Memory, slot: Slot) -> Port:
+    """The port through which a transfer enters a memory."""
+    for s, flow in ((slot, "from_above"), ("I", "from_above"), ("W", "from_above"), ("O", "from_below")):
+        for port in memory.ports:
+            if port.carries(s, flow):  # type: ignore[arg-type]
+                return port
+    raise Stuck(Infeasible(memory.name, "it has no writing port"))
+
+
+def rate_scale(chip: Chip, divisors: set[int]) -> int:
+    """The least factor that makes every lane's and port's rate a whole number, also on paths divided by `divisors`."""
+    rates = [chip.lane_rate(link) for link in chip.links]
+    rates += [chip.port_rate(memory, port) for memory in chip.memories for port in memory.ports]
+    return math.lcm(*(rate.denominator for rate in rates)) * math.lcm(*divisors)

@@ -1,0 +1,285 @@
+"""What may be done with one op: on which core or cores, cut how, which operands rest on chip and which are streamed."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Literal
+
+from weft.mapper import Mapped, Objective, best_mapping
+from weft.model.chip import Chip, Core, Route
+from weft.model.mapping import Mapping, Place, Problem, Rest, Setting
+from weft.model.schedule import Infeasible
+from weft.model.workload import Op, Range, Slot, Workload, volume
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One op tile with the core and the mapping it gets.
+
+    Args:
+        ranges:  the tile.     problem: it as a mapper's problem.     mapped: its mapping and price.
+        homes:   for each operand the memory it rests in, and whether it is streamed from there.
+        routes:  the ways that streamed operands take.
+        duration: base cycles.
+    """
+
+    core: str
+    ranges: tuple[tuple[str, Range], ...]
+    problem: Problem
+    mapped: Mapped
+    homes: tuple[tuple[str, str, bool], ...]
+    routes: tuple[tuple[str, Route], ...]
+    duration: int
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One way to run an op: its parts, which together are the whole op."""
+
+    op: str
+    name: str
+    parts: tuple[Part, ...]
+
+    @property
+    def duration(self) -> int:
+        """Base cycles of the longest part."""
+        return max(part.duration for part in self.parts)
+
+    @property
+    def energy_pj(self) -> float:
+        return sum(part.mapped.price.energy_pj for part in self.parts)
+
+
+def hub_memory(core: Core, chip: Chip, slot: Slot) -> str | None:
+    """The memory of a core in which whole boxes of a slot can rest: its outermost own one, if it has one instance."""
+    chain = core.chain(slot)
+    if not chain or chain[-1].serves != frozenset(dim.name for dim in core.array):
+        return None
+    return chain[-1].memory
+
+
+def setting_for(
+    op: Op, core: Core, chip: Chip, streamed: frozenset[str], free: dict[str, int], divisor: int = 1
+) -> Setting:
+    """Places of every operand on a core when those in `streamed` come from and go to the outermost memory."""
+    sides = frozenset(dim.name for dim in core.array)
+    places: list[tuple[str, tuple[Place, ...]]] = []
+    resident: set[str] = set()
+    for operand in op.operands:
+        chain = [Place(level.memory, level.serves) for level in core.chain(operand.slot)]
+        if operand.name in streamed and chain[-1].memory != chip.outermost:
+            route = chip.routes(chip.outermost, chain[-1].memory)[0]
+            chain.append(Place(chip.outermost, sides, tuple(reversed(route.links)), route.memories[1:-1]))
+        else:
+            resident.add(operand.name)
+        places.append((operand.name, tuple(chain)))
+    return Setting(core.name, tuple(places), frozenset(resident), tuple(sorted(free.items())), divisor)
+
+
+class Mapper:
+    """Maps problems once each: problems that differ only in names of cores and memories share one search."""
+
+    def __init__(
+        self, workload: Workload, chip: Chip, objective: Objective, spatial: Literal["fixed", "free"], beam: int = 2
+    ) -> None:
+        self.workload = workload
+        self.chip = chip
+        self.objective = objective
+        self.spatial = spatial
+        self.beam = beam
+        self.asked = 0
+        self._known: dict[object, Mapped | Infeasible] = {}
+        self._widths = {tensor.name: tensor.bits for tensor in workload.tensors}
+
+    @property
+    def searched(self) -> int:
+        """Searches made, after sharing."""
+        return len(self._known)
+
+    def problem(self, op: Op, setting: Setting) -> Problem:
+        widths = tuple((operand.name, self._widths[operand.tensor]) for operand in op.operands)
+        return Problem(op, widths, self.chip, setting)
+
+    def map(self, problem: Problem) -> Mapped | Infeasible:
+        self.asked += 1
+        key = _canonical(problem)
+        if key not in self._known:
+            self._known[key] = best_mapping(problem, self.objective, self.spatial, self.beam)
+        found = self._known[key]
+        if isinstance(found, Infeasible):
+            return found
+        return _renamed(found, problem)
+
+
+def _canonical(problem: Problem) -> object:
+    """A problem without names: two problems with the same key have the same best mapping but for names."""
+    op, core, chip = problem.op, problem.core, problem.chip
+    number: dict[str, int] = {}
+    shapes: list[object] = []
+    for _, places in problem.setting.places:
+        for place in places:
+            if place.memory not in number:
+                number[place.memory] = len(number)
+                shapes.append(replace(chip.memory(place.memory), name=""))
+    links = {name for _, places in problem.setting.places for place in places for name in place.links}
+    joins = tuple((l.bandwidth_bits, l.latency_cycles, l.pj_per_bit, l.clock_hz) for l in chip.links if l.name in links)
+    chains = tuple(
+        (
+            name,
+            tuple(
+                (number[at.memory], at.serves, len(at.links), tuple(replace(chip.memory(v), name="") for v in at.via))
+                for at in chain
+            ),
+        )
+        for name, chain in problem.setting.places
+    )
+    free = tuple((number[name], bits) for name, bits in problem.setting.free_bits if name in number)
+    axes = tuple((operand.name, operand.slot, operand.axes) for operand in op.operands)
+    cost = (core.op_pj, core.accumulator_bits, core.clock_hz, core.active_pj_per_cycle, core.systolic, core.array)
+    return (
+        (op.kind, op.dims, axes, op.barrier, problem.widths, cost, core.launch_cycles),
+        (tuple(shapes), joins, chains, free, problem.setting.path_divisor, problem.setting.resident),
+    )
+
+
+def _renamed(found: Mapped, problem: Problem) -> Mapped:
+    """A shared result with this problem's memory names (places keep their positions)."""
+    names: dict[tuple[str, int], str] = {
+        (operand, number): place.memory
+        for operand, chain in problem.setting.places
+        for number, place in enumerate(chain)
+    }
+    seen: dict[str, int] = {}
+    rests: list[Rest] = []
+    for rest in found.mapping.rests:
+        number = seen.get(rest.operand, 0)
+        seen[rest.operand] = number + 1
+        rests.append(Rest(rest.operand, names[rest.operand, number], rest.inside))
+    mapping = Mapping(found.mapping.spatial, found.mapping.loops, tuple(rests))
+    if mapping == found.mapping:
+        return found
+    rename = {old.memory: new.memory for old, new in zip(found.mapping.rests, rests, strict=True)}
+    flows = tuple(replace(flow, memory=rename.get(flow.memory, flow.memory)) for flow in found.price.flows)
+    room = tuple(replace(item, memory=rename.get(item.memory, item.memory)) for item in found.price.room)
+    busy = tuple((_rename_port(name, rename), cycles) for name, cycles in found.price.busy)
+    return replace(found, mapping=mapping, price=replace(found.price, flows=flows, room=room, busy=busy))
+
+
+def _rename_port(name: str, rename: dict[str, str]) -> str:
+    memory, _, port = name.rpartition(".")
+    return f"{rename.get(memory, memory)}.{port}" if memory else name
+
+
+def make_part(
+    mapper: Mapper, op: Op, ranges: dict[str, Range], core: Core, stream_all: bool, divisor: int
+) -> Part | Infeasible:
+    """One tile on one core: as much as fits rests on chip (largest boxes are streamed first), or all is streamed."""
+    chip, tile = mapper.chip, op.tile(ranges)
+    bits = {
+        operand.name: volume(tile.tile(tile.whole()).operands[i].box(tile.whole())) * mapper._widths[operand.tensor]
+        for i, operand in enumerate(tile.operands)
+    }
+    home = {operand.name: hub_memory(core, chip, operand.slot) for operand in tile.operands}
+    streamed = {name for name, memory in home.items() if memory is None or (stream_all and memory != chip.outermost)}
+    order = sorted((name for name in bits if name not in streamed), key=lambda name: (-bits[name], name))
+    why: Infeasible | None = None
+    for drop in range(len(order) + 1):
+        now = frozenset(streamed | set(order[:drop]))
+        free: dict[str, int] = {}
+        for name in bits:
+            memory = home[name]
+            if memory is not None and name not in now:
+                free[memory] = free.get(memory, chip.memory(memory).size_bits) - bits[name]
+        if any(left < 0 for left in free.values()):
+            continue
+        setting = setting_for(tile, core, chip, now, free, divisor if now else 1)
+        problem = mapper.problem(tile, setting)
+        mapped = mapper.map(problem)
+        if isinstance(mapped, Infeasible):
+            why = mapped
+            continue
+        return _part(chip, core, ranges, problem, mapped, home, now)
+    return why or Infeasible(f"{op.name} on {core.name}", "its operands do not fit")
+
+
+def _part(
+    chip: Chip,
+    core: Core,
+    ranges: dict[str, Range],
+    problem: Problem,
+    mapped: Mapped,
+    home: dict[str, str | None],
+    streamed: frozenset[str],
+) -> Part:
+    homes: list[tuple[str, str, bool]] = []
+    routes: list[tuple[str, Route]] = []
+    for operand in problem.op.operands:
+        memory = home[operand.name]
+        outside = operand.name in streamed and (memory != chip.outermost)
+        homes.append((operand.name, chip.outermost if outside else str(memory), outside))
+        if outside:
+            top = core.chain(operand.slot)[-1].memory
+            routes.append((operand.name, chip.routes(chip.outermost, top)[0]))
+    cycles = math.ceil(mapped.price.latency_cycles * chip.base_clock_hz / core.clock_hz)
+    return Part(core.name, tuple(ranges.items()), problem, mapped, tuple(homes), tuple(routes), cycles)
+
+
+def split_ranges(op: Op, dim: str, ways: int) -> list[dict[str, Range]]:
+    """The op cut into `ways` near-equal tiles along one dim."""
+    size = op.size[dim]
+    edges = [size * i // ways for i in range(ways + 1)]
+    return [{**op.whole(), dim: (a, b)} for a, b in itertools.pairwise(edges) if b > a]
+
+
+@cache
+def _twins(chip: Chip) -> tuple[tuple[str, ...], ...]:
+    """Cores alike but for names, in groups."""
+    groups: dict[object, list[str]] = {}
+    for core in chip.cores:
+        shape = tuple((replace(chip.memory(l.memory), name=""), l.slots, l.serves) for l in core.levels)
+        key = (core.ops, core.array, core.op_pj, core.accumulator_bits, core.clock_hz, shape)
+        groups.setdefault(key, []).append(core.name)
+    return tuple(tuple(names) for names in groups.values())
+
+
+def options_for(mapper: Mapper, op: Op) -> tuple[tuple[Option, ...], tuple[Infeasible, ...]]:
+    """All options of an op, the simplest first, and why others are none."""
+    chip = mapper.chip
+    found: list[Option] = []
+    why: list[Infeasible] = []
+    able = {core.name for core in chip.cores_for(op.kind)}
+
+    def add(name: str, cores: list[Core], ranges: list[dict[str, Range]], stream_all: bool) -> None:
+        parts: list[Part] = []
+        for core, tile in zip(cores, ranges, strict=True):
+            part = make_part(mapper, op, tile, core, stream_all, len(cores))
+            if isinstance(part, Infeasible):
+                why.append(part)
+                return
+            parts.append(part)
+        option = Option(op.name, name, tuple(parts))
+        if not any(other.parts == option.parts for other in found):
+            found.append(option)
+
+    for group in _twins(chip):
+        cores = [chip.core(name) for name in group if name in able]
+        if not cores:
+            continue
+        for stream_all in (False, True):
+            for core in cores:
+                add(f"{core.name}{' streamed' if stream_all else ''}", [core], [op.whole()], stream_all)
+        for dim in split_dims(op):
+            for ways in sorted({len(cores), 2}, reverse=True):
+                if 1 < ways <= len(cores) and op.size[dim] >= ways:
+                    ranges = split_ranges(op, dim, ways)
+                    add(f"{dim}/{ways} on {group[0]}..", cores[:ways], ranges, False)
+    return tuple(found), tuple(why)
+
+
+def split_dims(op: Op) -> tuple[str, ...]:
+    """Dims worth splitting over cores: the largest output channel-like and row-like ones."""
+    preferred = [dim for dim in ("K", "N", "G", "OY", "M", "OX", "B") if dim in op.cuttable]
+    return tuple(preferred[:3]) or op.cuttable[:2]

@@ -1,0 +1,91 @@
+"""Tensors cut into pieces along the edges of every tile that reads or writes them, so that each piece is held once."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from bisect import bisect_left
+from dataclasses import dataclass
+
+from weft.model.workload import Box
+
+Cell = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The edges of a root tensor's pieces along each axis; a piece is one cell of the grid."""
+
+    edges: tuple[tuple[int, ...], ...]
+
+    def cells(self, box: Box) -> list[Cell]:
+        """The pieces that make up a box (whose edges are the grid's)."""
+        spans = [
+            range(bisect_left(edges, start), bisect_left(edges, stop))
+            for edges, (start, stop) in zip(self.edges, box, strict=True)
+        ]
+        return list(itertools.product(*spans))
+
+    def box(self, cells: list[Cell]) -> Box:
+        """The smallest box around some pieces."""
+        return tuple(
+            (edges[min(cell[axis] for cell in cells)], edges[max(cell[axis] for cell in cells) + 1])
+            for axis, edges in enumerate(self.edges)
+        )
+
+    def boxes(self, cells: list[Cell]) -> list[tuple[Box, list[Cell]]]:
+        """Pieces gathered into few boxes, by joining neighbours along one axis after another."""
+        if not cells:
+            return []
+        groups = [[cell] for cell in sorted(cells)]
+        for axis in range(len(self.edges) - 1, -1, -1):
+            groups = self._join(groups, axis)
+        return [(self.box(group), group) for group in groups]
+
+    def _join(self, groups: list[list[Cell]], axis: int) -> list[list[Cell]]:
+        """Joins groups (each a full box of cells) that are neighbours along `axis` and alike along all others."""
+        spans = {}
+        for group in groups:
+            low = tuple(min(cell[a] for cell in group) for a in range(len(self.edges)))
+            high = tuple(max(cell[a] for cell in group) for a in range(len(self.edges)))
+            spans[low, high] = group
+        joined: list[list[Cell]] = []
+        done: set[tuple[Cell, Cell]] = set()
+        for low, high in sorted(spans):
+            if (low, high) in done:
+                continue
+            group = list(spans[low, high])
+            end = high
+            while True:
+                next_low = (*low[:axis], end[axis] + 1, *low[axis + 1 :])
+                match = next(
+                    (
+                        other
+                        for other in spans
+                        if other[0] == next_low
+                        and all(other[1][a] == end[a] for a in range(len(end)) if a != axis)
+                        and other not in done
+                    ),
+                    None,
+                )
+                if match is None:
+                    break
+                done.add(match)
+                group += spans[match]
+                end = (*end[:axis], match[1][axis], *end[axis + 1 :])
+            joined.append(group)
+        return joined
+
+
+def make_grid(shape: tuple[int, ...], boxes: list[Box]) -> Grid:
+    """The grid of a tensor on whose pieces all `boxes` have their edges."""
+    return Grid(
+        tuple(
+            tuple(sorted({0, size, *(edge for box in boxes for edge in box[axis])})) for axis, size in enumerate(shape)
+        )
+    )
+
+
+def cell_volume(grid: Grid, cell: Cell) -> int:
+    """Elements of a piece."""
+    return math.prod(edges[c + 1] - edges[c] for edges, c in zip(grid.edges, cell, strict=True))

@@ -1,0 +1,240 @@
+"""Schedules a workload on a chip: options of every op, a start, and a seeded search over whole schedules."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from weft.mapper import Objective
+from weft.model.chip import Chip
+from weft.model.schedule import Infeasible, Schedule
+from weft.model.workload import Workload
+from weft.schedule.bounds import Bounds, bounds
+from weft.schedule.engine import Engine, Stuck, rate_scale
+from weft.schedule.options import Mapper, Option, options_for
+from weft.schedule.timing import retime
+
+Goal = Literal["latency", "energy", "edp", "memory"]
+GOALS: tuple[Goal, ...] = ("latency", "energy", "edp", "memory")
+
+BUDGET = 120
+"""Whole schedules tried by default."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with (stage, done, of)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """A schedule with the options it was made of.
+
+    Args:
+        schedule: the events and their times.     options: one per op, in order.
+        choices:  all options that were weighed.  bounds: what none of them can beat.
+        energy_pj: tasks, transfers and static power.     peaks: most bits held in each memory at once.
+        tried:    whole schedules made.     searched: mappings searched (after sharing).
+    """
+
+    schedule: Schedule
+    options: tuple[Option, ...]
+    bounds: Bounds
+    energy_pj: float
+    peaks: tuple[tuple[str, int], ...]
+    tried: int
+    searched: int
+    not_mapped: tuple[Infeasible, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    score: tuple[float, ...]
+    schedule: Schedule
+    picks: tuple[int, ...]
+    energy_pj: float
+    peaks: tuple[tuple[str, int], ...]
+
+
+def solve(
+    workload: Workload,
+    chip: Chip,
+    goal: Goal = "edp",
+    spatial: Literal["fixed", "free"] = "fixed",
+    budget: int = BUDGET,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Solution | Infeasible:
+    """The best schedule found within `budget` whole schedules, or why there is none.
+
+    Each op gets an option (a core, or a split over like cores; operands resident or streamed). The engine places all
+    ops in topological order. Search: starts by each option's own figures, then changes one op's option at a time.
+    """
+    objective: Objective = "edp" if goal == "memory" else goal
+    mapper = Mapper(workload, chip, objective, spatial)
+    choices: list[tuple[Option, ...]] = []
+    not_mapped: list[Infeasible] = []
+    for number, op in enumerate(workload.ops):
+        if progress:
+            progress("mapping", number, len(workload.ops))
+        found, why = options_for(mapper, op)
+        not_mapped += why
+        if not found:
+            if not chip.cores_for(op.kind):
+                return Infeasible(
+                    op.name,
+                    f"no core of '{chip.name}' takes a {op.kind} ({op.onnx})",
+                    remedy="add the kind to a core's ops, or a core that takes it",
+                )
+            return why[0] if why else Infeasible(op.name, "no core can hold its tiles")
+        choices.append(found)
+    search = _Search(workload, chip, choices, goal, budget, progress)
+    best = search.run(random.Random(seed))
+    if isinstance(best, Infeasible):
+        return best
+    limit = bounds(workload, chip, {op.name: found for op, found in zip(workload.ops, choices, strict=True)})
+    picked = tuple(found[pick] for found, pick in zip(choices, best.picks, strict=True))
+    return Solution(
+        best.schedule,
+        picked,
+        limit,
+        best.energy_pj,
+        best.peaks,
+        search.tried,
+        mapper.searched,
+        tuple(dict.fromkeys(not_mapped)),
+    )
+
+
+class _Search:
+    """Picks one option per op; every pick is judged by the whole schedule it leads to."""
+
+    def __init__(
+        self,
+        workload: Workload,
+        chip: Chip,
+        choices: Sequence[Sequence[Option]],
+        goal: Goal,
+        budget: int,
+        progress: Progress | None,
+    ) -> None:
+        self.workload, self.chip, self.choices, self.goal = workload, chip, choices, goal
+        self.budget, self.progress = budget, progress
+        divisors = {part.problem.setting.path_divisor for found in choices for option in found for part in option.parts}
+        self.scale = rate_scale(chip, divisors)
+        self.tried = 0
+        self.stuck: Infeasible | None = None
+        self.seen: dict[tuple[int, ...], _Trial | None] = {}
+
+    def run(self, rng: random.Random) -> _Trial | Infeasible:
+        best: _Trial | None = None
+        for start in self._starts():
+            best = _better(best, self._try(start))
+        if best is None:
+            best = self._rescue()
+        if best is None:
+            return self.stuck or Infeasible(self.workload.name, "no start could be scheduled")
+        return self._descend(best, rng)
+
+    def _starts(self) -> list[tuple[int, ...]]:
+        """Picks by each option's own figures: fastest, thriftiest, best product; and each op's first."""
+
+        def pick(key: Callable[[Option], float]) -> tuple[int, ...]:
+            return tuple(min(range(len(found)), key=lambda i: (key(found[i]), i)) for found in self.choices)
+
+        starts = [
+            pick(lambda option: option.duration * option.energy_pj),
+            pick(lambda option: option.duration),
+            pick(lambda option: option.energy_pj),
+            tuple(0 for _ in self.choices),
+            pick(lambda option: "streamed" not in option.name),
+        ]
+        return list(dict.fromkeys(starts))
+
+    def _rescue(self) -> _Trial | None:
+        """Every op streamed: needs the least room."""
+        return self._try(
+            tuple(
+                next((i for i, option in enumerate(found) if option.name.endswith("streamed")), 0)
+                for found in self.choices
+            )
+        )
+
+    def _descend(self, best: _Trial, rng: random.Random) -> _Trial:
+        while self.tried < self.budget:
+            before = best
+            order = [op for op, found in enumerate(self.choices) if len(found) > 1]
+            rng.shuffle(order)
+            for op in order:
+                for pick in range(len(self.choices[op])):
+                    if self.tried >= self.budget:
+                        return best
+                    if pick == best.picks[op]:
+                        continue
+                    trial = self._try((*best.picks[:op], pick, *best.picks[op + 1 :]))
+                    best = _better(best, trial) or best
+            if best is before:
+                break
+        return best
+
+    def _try(self, picks: tuple[int, ...]) -> _Trial | None:
+        if picks in self.seen:
+            return self.seen[picks]
+        self.tried += 1
+        if self.progress:
+            self.progress("scheduling", self.tried, self.budget)
+        engine = Engine(
+            self.workload, self.chip, [found[p] for found, p in zip(self.choices, picks, strict=True)], self.scale
+        )
+        trial: _Trial | None = None
+        try:
+            engine.run()
+        except Stuck as stuck:
+            self.stuck = stuck.reason
+        else:
+            schedule = retime(engine.schedule(), self.chip)
+            energy = total_energy_pj(schedule, self.chip)
+            peaks = peak_bits(schedule)
+            trial = _Trial(self._score(schedule, energy, peaks), schedule, picks, energy, peaks)
+        self.seen[picks] = trial
+        return trial
+
+    def _score(self, schedule: Schedule, energy: float, peaks: tuple[tuple[str, int], ...]) -> tuple[float, ...]:
+        latency = schedule.latency_cycles
+        on_chip = sum(bits for memory, bits in peaks if memory != self.chip.outermost)
+        return {
+            "latency": (latency, energy),
+            "energy": (energy, latency),
+            "edp": (latency * energy, latency),
+            "memory": (on_chip, latency * energy),
+        }[self.goal]
+
+
+def _better(best: _Trial | None, trial: _Trial | None) -> _Trial | None:
+    if trial is None or (best is not None and best.score <= trial.score):
+        return best
+    return trial
+
+
+def total_energy_pj(schedule: Schedule, chip: Chip) -> float:
+    """Energy of all tasks and transfers, and static power until the end [pJ]."""
+    events = sum(task.energy_pj for task in schedule.tasks) + sum(move.energy_pj for move in schedule.transfers)
+    return events + chip.static_pj_per_cycle * schedule.latency_cycles
+
+
+def peak_bits(schedule: Schedule) -> tuple[tuple[str, int], ...]:
+    """Most bits reserved in each memory at one instant, workspaces included."""
+    changes: dict[str, list[tuple[int, int]]] = {}
+    for held in schedule.residencies:
+        changes.setdefault(held.memory, []).extend([(held.start, held.bits), (held.end, -held.bits)])
+    for task in schedule.tasks:
+        for memory, bits in task.workspace:
+            changes.setdefault(memory, []).extend([(task.start, bits), (task.end, -bits)])
+    peaks: list[tuple[str, int]] = []
+    for memory, events in sorted(changes.items()):
+        used = peak = 0
+        for _, bits in sorted(events):
+            used += bits
+            peak = max(peak, used)
+        peaks.append((memory, peak))
+    return tuple(peaks)

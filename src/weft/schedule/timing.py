@@ -1,0 +1,175 @@
+"""Lets every event start as early as the engine's orders allow: one event-driven pass, times as the only unknowns."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Hashable
+from dataclasses import replace
+from fractions import Fraction
+
+from weft.model.chip import Chip
+from weft.model.schedule import Residency, Schedule, Task, Transfer
+
+Event = Task | Transfer
+
+
+def retime(schedule: Schedule, chip: Chip) -> Schedule:
+    """The same orders, every event as early as they allow.
+
+    On each core, lane, port and memory, events start in the order of (start, id) of the given schedule. An event starts
+    once the data it reads is there, its core is free, each lane and port has its rate left, and each memory has room.
+    """
+    events: dict[int, Event] = {event.id: event for event in (*schedule.tasks, *schedule.transfers)}
+    order = sorted(events.values(), key=lambda event: (event.start, event.id))
+    by_id = {residency.id: residency for residency in schedule.residencies}
+    capacity: dict[Hashable, Fraction] = {}
+    exclusive: set[Hashable] = set()
+    needs: dict[int, dict[Hashable, Fraction]] = {}
+    for event in order:
+        needs[event.id] = _needs(event, by_id, chip, capacity, exclusive)
+    queues: dict[Hashable, list[int]] = {}
+    for event in order:
+        for resource in needs[event.id]:
+            queues.setdefault(resource, []).append(event.id)
+    head = dict.fromkeys(queues, 0)
+    used: dict[Hashable, Fraction] = dict.fromkeys(queues, Fraction(0))
+    for residency in schedule.residencies:
+        if residency.writer < 0:
+            key = ("memory", residency.memory)
+            used[key] = used.get(key, Fraction(0)) + residency.bits
+
+    reads = {event.id: _reads(event) for event in order}
+    readers: dict[int, int] = {}
+    for ids in reads.values():
+        for residency_id in ids:
+            readers[residency_id] = readers.get(residency_id, 0) + 1
+    made: dict[int, list[int]] = {}
+    for residency in schedule.residencies:
+        made.setdefault(residency.writer, []).append(residency.id)
+    stays = {r.id for r in schedule.residencies if r.end == schedule.latency_cycles and r.memory == chip.outermost}
+
+    start: dict[int, int] = {}
+    end: dict[int, int] = {}
+    valid = set(made.get(-1, ()))
+    running: list[tuple[int, int]] = []
+    waiting = {event.id for event in order if _is_head(event.id, needs, queues, head)}
+    now = 0
+
+    def release(residency_id: int) -> None:
+        residency = by_id[residency_id]
+        if residency_id not in stays:
+            used["memory", residency.memory] -= residency.bits
+
+    while waiting or running:
+        progress = True
+        while progress:
+            progress = False
+            for event_id in sorted(waiting):
+                if not all(residency_id in valid for residency_id in reads[event_id]):
+                    continue
+                need = needs[event_id]
+                if any(
+                    used[r] + amount > capacity[r] or (r in exclusive and used[r] > 0) for r, amount in need.items()
+                ):
+                    continue
+                event = events[event_id]
+                start[event_id], end[event_id] = now, now + event.end - event.start
+                heapq.heappush(running, (end[event_id], event_id))
+                waiting.discard(event_id)
+                for resource, amount in need.items():
+                    used[resource] += amount
+                    head[resource] += 1
+                for resource in need:
+                    if head[resource] < len(queues[resource]):
+                        following = queues[resource][head[resource]]
+                        if _is_head(following, needs, queues, head):
+                            waiting.add(following)
+                progress = True
+        if not running:
+            raise AssertionError(f"the engine's orders wait for each other: {sorted(waiting)}")
+        now = running[0][0]
+        while running and running[0][0] == now:
+            _, event_id = heapq.heappop(running)
+            event = events[event_id]
+            for resource, amount in needs[event_id].items():
+                if isinstance(resource, tuple) and resource[0] == "memory":
+                    continue
+                used[resource] -= amount
+            if isinstance(event, Task):
+                for memory, bits in event.workspace:
+                    used["memory", memory] -= bits
+            for residency_id in made.get(event_id, ()):
+                valid.add(residency_id)
+                if readers.get(residency_id, 0) == 0:
+                    release(residency_id)
+            for residency_id in reads[event_id]:
+                readers[residency_id] -= 1
+                if readers[residency_id] == 0:
+                    release(residency_id)
+    return _with_times(schedule, start, end, stays)
+
+
+def _needs(
+    event: Event, by_id: dict[int, Residency], chip: Chip, capacity: dict[Hashable, Fraction], exclusive: set[Hashable]
+) -> dict[Hashable, Fraction]:
+    """What an event takes of each resource while it runs (a memory: from its start on)."""
+    need: dict[Hashable, Fraction] = {}
+    for lane in event.lanes:
+        need["lane", lane.lane] = lane.rate
+        link = chip.link(lane.link)
+        capacity["lane", lane.lane] = chip.lane_rate(link)
+        if link.exclusive:
+            exclusive.add(("lane", lane.lane))
+    for port in event.ports:
+        memory = chip.memory(port.memory)
+        need["port", port.memory, port.port] = port.rate
+        found = next(item for item in memory.ports if item.name == port.port)
+        capacity["port", port.memory, port.port] = chip.port_rate(memory, found)
+    room: dict[str, int] = {}
+    if isinstance(event, Task):
+        need["core", event.core] = Fraction(1)
+        capacity["core", event.core] = Fraction(1)
+        for name, bits in event.workspace:
+            room[name] = room.get(name, 0) + bits
+        made = event.writes.residencies
+    else:
+        made = (event.residency,)
+    for residency_id in made:
+        residency = by_id[residency_id]
+        room[residency.memory] = room.get(residency.memory, 0) + residency.bits
+    for name, bits in room.items():
+        need["memory", name] = Fraction(bits)
+        capacity["memory", name] = Fraction(chip.memory(name).size_bits)
+    return need
+
+
+def _reads(event: Event) -> tuple[int, ...]:
+    if isinstance(event, Transfer):
+        return tuple(dict.fromkeys(event.sources))
+    return tuple(dict.fromkeys(residency for use in event.reads for residency in use.residencies))
+
+
+def _is_head(
+    event_id: int,
+    needs: dict[int, dict[Hashable, Fraction]],
+    queues: dict[Hashable, list[int]],
+    head: dict[Hashable, int],
+) -> bool:
+    return all(queues[r][head[r]] == event_id if head[r] < len(queues[r]) else False for r in needs[event_id])
+
+
+def _with_times(schedule: Schedule, start: dict[int, int], end: dict[int, int], stays: set[int]) -> Schedule:
+    tasks = tuple(replace(task, start=start[task.id], end=end[task.id]) for task in schedule.tasks)
+    transfers = tuple(replace(move, start=start[move.id], end=end[move.id]) for move in schedule.transfers)
+    last: dict[int, int] = {}
+    for event in (*tasks, *transfers):
+        for residency_id in _reads(event):
+            last[residency_id] = max(last.get(residency_id, 0), event.end)
+    finish = max(end.values(), default=0)
+    residencies = []
+    for residency in schedule.residencies:
+        begin = start.get(residency.writer, 0)
+        valid_from = end.get(residency.writer, 0)
+        until = finish if residency.id in stays else last.get(residency.id, valid_from)
+        residencies.append(replace(residency, start=begin, valid_from=valid_from, end=until))
+    return Schedule(schedule.workload, schedule.chip, tasks, transfers, tuple(residencies))
