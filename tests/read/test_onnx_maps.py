@@ -28,19 +28,30 @@ CASES = {
     "conv dilated": one("Conv", [1, 2, 9, 7], [1, 3, 5, 5], [random(3, 2, 3, 3)], dilations=[2, 1]),
     "conv in groups": one("Conv", [1, 4, 5, 5], [1, 6, 3, 3], [random(6, 2, 3, 3)], group=2),
     "conv depthwise, two outputs per channel": one("Conv", [1, 3, 5, 5], [1, 6, 3, 3], [random(6, 1, 3, 3)], group=3),
-    "conv SAME_UPPER": one("Conv", [1, 1, 6, 5], [1, 1, 3, 3], [random(1, 1, 3, 2)], strides=[2, 2], auto_pad="SAME_UPPER"),
-    "conv SAME_LOWER": one("Conv", [1, 1, 6, 5], [1, 1, 3, 3], [random(1, 1, 3, 2)], strides=[2, 2], auto_pad="SAME_LOWER"),
+    "conv SAME_UPPER": one(
+        "Conv", [1, 1, 6, 5], [1, 1, 3, 3], [random(1, 1, 3, 2)], strides=[2, 2], auto_pad="SAME_UPPER"
+    ),
+    "conv SAME_LOWER": one(
+        "Conv", [1, 1, 6, 5], [1, 1, 3, 3], [random(1, 1, 3, 2)], strides=[2, 2], auto_pad="SAME_LOWER"
+    ),
     "conv VALID": one("Conv", [1, 1, 6, 5], [1, 1, 2, 2], [random(1, 1, 3, 2)], strides=[2, 2], auto_pad="VALID"),
     "conv in one dimension": one("Conv", [1, 2, 9], [1, 3, 5], [random(3, 2, 3)], strides=[2], pads=[1, 1]),
     "conv in three dimensions": one("Conv", [1, 2, 4, 3, 4], [1, 2, 3, 2, 3], [random(2, 2, 2, 2, 2)]),
-    "transposed conv, kernel 2 stride 2": one("ConvTranspose", [1, 2, 3, 4], [1, 3, 6, 8], [random(2, 3, 2, 2)], strides=[2, 2]),
+    "transposed conv, kernel 2 stride 2": one(
+        "ConvTranspose", [1, 2, 3, 4], [1, 3, 6, 8], [random(2, 3, 2, 2)], strides=[2, 2]
+    ),
     "transposed conv, kernel 4 stride 2": one(
         "ConvTranspose", [1, 2, 3, 3], [1, 2, 6, 6], [random(2, 2, 4, 4)], strides=[2, 2], pads=[1, 1, 1, 1]
     ),
     "transposed conv, kernel 9 stride 4": one(
-        "ConvTranspose", [1, 2, 2, 3], [1, 1, 8, 12], [random(2, 1, 9, 9)], strides=[4, 4], pads=[4, 4, 4, 4],
+        "ConvTranspose",
+        [1, 2, 2, 3],
+        [1, 1, 8, 12],
+        [random(2, 1, 9, 9)],
+        strides=[4, 4],
+        pads=[4, 4, 4, 4],
         output_padding=[3, 3],
-    ),  # fmt: skip
+    ),
     "transposed conv, kernel 3 stride 2, cropped": one(
         "ConvTranspose", [1, 1, 3, 3], [1, 1, 5, 5], [random(1, 1, 3, 3)], strides=[2, 2], pads=[1, 1, 1, 1]
     ),
@@ -58,7 +69,9 @@ CASES = {
     "matmul, matrix and vector": one("MatMul", [2, 3, 4], [2, 3], [random(4)]),
     "matmul, vector and matrix": one("MatMul", [4], [5], [random(4, 5)]),
     "max pool": one("MaxPool", [1, 2, 7, 6], [1, 2, 4, 3], kernel_shape=[3, 2], strides=[2, 2], pads=[1, 0, 1, 0]),
-    "max pool, rounded up": one("MaxPool", [1, 1, 6, 6], [1, 1, 3, 3], kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1),
+    "max pool, rounded up": one(
+        "MaxPool", [1, 1, 6, 6], [1, 1, 3, 3], kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1
+    ),
     "max pool, dilated": one("MaxPool", [1, 1, 7, 7], [1, 1, 3, 3], kernel_shape=[3, 3], dilations=[2, 2]),
     "average pool": one("AveragePool", [1, 2, 5, 5], [1, 2, 5, 5], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
     "average pool in one dimension": one("AveragePool", [1, 2, 8], [1, 2, 4], kernel_shape=[2], strides=[2]),
@@ -81,14 +94,22 @@ CASES = {
     "pad": one("Pad", [1, 2, 3, 3], [1, 2, 6, 5], [np.array([0, 0, 1, 2, 0, 0, 2, 0], dtype=np.int64)]),
     "pad that crops": one("Pad", [1, 4], [1, 4], [np.array([0, -1, 0, 1], dtype=np.int64)]),
     "slice": one(
-        "Slice", [1, 4, 6, 5], [1, 2, 3, 5],
-        [np.array([1, -6], dtype=np.int64), np.array([3, 100], dtype=np.int64), np.array([1, 2], dtype=np.int64),
-         np.array([1, 2], dtype=np.int64)],
-    ),  # fmt: skip
+        "Slice",
+        [1, 4, 6, 5],
+        [1, 2, 3, 5],
+        [
+            np.array([1, -6], dtype=np.int64),
+            np.array([3, 100], dtype=np.int64),
+            np.array([1, 2], dtype=np.int64),
+            np.array([1, 2], dtype=np.int64),
+        ],
+    ),
     "split": make_model(
         [node("Split", ["x", "s"], ["a", "out"], name="n", axis=1)],
-        {"x": [2, 5]}, {"a": [2, 2], "out": [2, 3]}, {"s": np.array([2, 3], dtype=np.int64)},
-    ),  # fmt: skip
+        {"x": [2, 5]},
+        {"a": [2, 2], "out": [2, 3]},
+        {"s": np.array([2, 3], dtype=np.int64)},
+    ),
     "gather of one row": one("Gather", [2, 5, 3], [2, 3], [np.array(2, dtype=np.int64)], axis=1),
     "gather of a range": one("Gather", [2, 6, 3], [2, 3, 3], [np.array([0, 2, 4], dtype=np.int64)], axis=1),
     "expand": one("Expand", [3, 1], [2, 3, 4], [np.array([2, 3, 4], dtype=np.int64)]),
@@ -96,17 +117,24 @@ CASES = {
     "depth to space, CRD": one("DepthToSpace", [1, 8, 2, 3], [1, 2, 4, 6], blocksize=2, mode="CRD"),
     "space to depth": one("SpaceToDepth", [1, 2, 4, 6], [1, 8, 2, 3], blocksize=2),
     "resize": one(
-        "Resize", [1, 2, 3, 2], [1, 2, 6, 6], [np.array([], dtype=np.float32), np.array([1, 1, 2, 3], dtype=np.float32)],
-        mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor",
-    ),  # fmt: skip
+        "Resize",
+        [1, 2, 3, 2],
+        [1, 2, 6, 6],
+        [np.array([], dtype=np.float32), np.array([1, 1, 2, 3], dtype=np.float32)],
+        mode="nearest",
+        coordinate_transformation_mode="asymmetric",
+        nearest_mode="floor",
+    ),
     "transpose, reshape, relu": make_model(
         [
             node("Transpose", ["x"], ["t"], perm=[0, 2, 3, 1]),
             node("Reshape", ["t", "s"], ["r"]),
             node("Relu", ["r"], ["out"]),
         ],
-        {"x": [1, 3, 2, 2]}, {"out": [1, 12]}, {"s": np.array([0, -1], dtype=np.int64)},
-    ),  # fmt: skip
+        {"x": [1, 3, 2, 2]},
+        {"out": [1, 12]},
+        {"s": np.array([0, -1], dtype=np.int64)},
+    ),
     "views of a result": make_model(
         [
             node("Relu", ["x"], ["r"]),
@@ -115,8 +143,10 @@ CASES = {
             node("Squeeze", ["d", "a"], ["s"]),
             node("Flatten", ["s"], ["out"]),
         ],
-        {"x": [2, 3, 2]}, {"out": [2, 6]}, {"a": np.array([0], dtype=np.int64)},
-    ),  # fmt: skip
+        {"x": [2, 3, 2]},
+        {"out": [2, 6]},
+        {"a": np.array([0], dtype=np.int64)},
+    ),
 }
 
 

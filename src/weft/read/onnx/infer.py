@@ -15,9 +15,10 @@ from onnx.shape_inference import infer_node_outputs
 
 from weft.errors import ModelError
 from weft.model.workload import Note
+from weft.read.onnx.elementwise import elementwise, norm, softmax
 from weft.read.onnx.graph import Array, Graph, Info, Node, Raw, elements
 from weft.read.onnx.proto import dtype_name
-from weft.read.onnx.table import BUILDERS
+from weft.read.onnx.table import BUILDERS, COMPARISONS
 
 _FOLDABLE = frozenset(
     name
@@ -173,6 +174,13 @@ def _infer_node(
 ) -> dict[str, Info]:
     """Output shapes by ONNX's rule, once more as floats where it refuses the types, else as the file states them."""
     at = f"{raw.where}: node '{node.name}'"
+    least, given = _least_inputs(raw, node), sum(map(bool, node.inputs))
+    if given < least:
+        raise ModelError(
+            f"{node.op_type} must have at least {least} inputs, not {given}",
+            where=at,
+            remedy="export the network again",
+        )
     reason = ""
     found: dict[str, Info] = {}
     try:
@@ -187,12 +195,15 @@ def _infer_node(
     result: dict[str, Info] = {}
     for position, output in enumerate(node.outputs):
         info = found.get(output) or raw.declared.get(output)
+        if info is None and not position and not reason:
+            info = _same_shape(node, infos)
         if info is None and (position or not output):
             continue  # a mask or a running mean: refused later, should anyone use it
         if info is None:
-            given = ", ".join(str(list(infos[name].shape)) for name in node.inputs if name)
+            shapes = ", ".join(str(list(infos[name].shape)) for name in node.inputs if name)
             raise ModelError(
-                f"the shape of '{output}' must follow from its inputs {given}" + (f", not: {reason}" if reason else ""),
+                f"the shape of '{output}' must follow from its inputs {shapes}"
+                + (f", not: {reason}" if reason else ""),
                 where=at,
                 remedy="check the shapes" if reason else "simplify the model (for example with onnxslim)",
             )
@@ -206,9 +217,32 @@ def _infer_node(
     return result
 
 
+def _same_shape(node: Node, infos: Mapping[str, Info]) -> Info | None:
+    """The output of operators that keep or broadcast shapes; ONNX infers nothing for those it defines by others."""
+    inputs = [infos[name] for name in node.inputs if name]
+    if BUILDERS[node.op_type] in (norm, softmax):
+        return inputs[0]
+    if BUILDERS[node.op_type] is elementwise:
+        dtype = "bool" if node.op_type in COMPARISONS else inputs[-1].dtype
+        return Info(tuple(int(n) for n in np.broadcast_shapes(*(info.shape for info in inputs))), dtype)
+    return None
+
+
 def _one_line(error: Exception) -> str:
     """ONNX's reason without its error class, on one line."""
     return " ".join(str(error).split()).removeprefix("[ShapeInferenceError] ")
+
+
+def _schema(raw: Raw, node: Node) -> Any:
+    return onnx.defs.get_schema(node.op_type, min(raw.opset, onnx.defs.onnx_opset_version()), "")
+
+
+def _least_inputs(raw: Raw, node: Node) -> int:
+    """Inputs that the operator cannot do without; 1 where ONNX does not know it in the file's operator set."""
+    try:
+        return int(_schema(raw, node).min_input)
+    except onnx.defs.SchemaError:
+        return 1
 
 
 def _ask_onnx(
@@ -218,7 +252,7 @@ def _ask_onnx(
     known: Mapping[str, Callable[[], Array | None]],
     as_float: bool,
 ) -> dict[str, Info]:
-    schema = onnx.defs.get_schema(node.op_type, min(raw.opset, onnx.defs.onnx_opset_version()), "")
+    schema = _schema(raw, node)
     proto = onnx.NodeProto()
     proto.CopyFrom(node.proto)
     del proto.attribute[:]

@@ -70,7 +70,9 @@ def prepare(model: Any, dims: Mapping[str, int], where: str, name: str) -> Raw:
     sizes = _checked_dims(graph, constants, dims, where)
     inputs = {value.name: _input_info(value, sizes, where) for value in graph.input if value.name not in constants}
     if not graph.output:
-        raise ModelError("a network must have an output, and this one has none", where=where)
+        raise ModelError(
+            "a network must have an output, and this one has none", where=where, remedy="export the network again"
+        )
     nodes = tuple(_nodes(graph.node, where))
     outputs = tuple(value.name for value in graph.output)
     ordered = _sorted(nodes, set(inputs) | set(constants), outputs, where)

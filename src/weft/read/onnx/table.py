@@ -28,6 +28,9 @@ def _all(names: str, builder: Builder) -> dict[str, Builder]:
     return dict.fromkeys(names.split(), builder)
 
 
+COMPARISONS = ("And", "Or", "Xor", "Not", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "IsInf", "IsNaN")
+"""Elementwise operators that make booleans."""
+
 BUILDERS: dict[str, Builder] = {
     "Conv": conv,
     "ConvTranspose": conv_transpose,
@@ -48,11 +51,11 @@ BUILDERS: dict[str, Builder] = {
         norm,
     ),
     **_all("Add Sub Mul Div Pow Mod Min Max Mean Sum PRelu Where", elementwise),
-    **_all("And Or Xor Not Equal Greater GreaterOrEqual Less LessOrEqual", elementwise),
+    **dict.fromkeys(COMPARISONS, elementwise),
     **_all("BitShift BitwiseAnd BitwiseOr BitwiseXor BitwiseNot", elementwise),
     **_all("Relu LeakyRelu ThresholdedRelu Clip Sigmoid HardSigmoid HardSwish Tanh Elu Selu Celu", elementwise),
     **_all("Gelu Mish Swish Softplus Softsign Shrink Erf Exp Log Sqrt Reciprocal Neg Abs Sign", elementwise),
-    **_all("Floor Ceil Round Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh IsInf IsNaN", elementwise),
+    **_all("Floor Ceil Round Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh", elementwise),
     **_all("Flatten Reshape Squeeze Unsqueeze Identity", reshape),
     "Dropout": dropout,
     **_all("Cast CastLike", cast),

@@ -1,0 +1,273 @@
+"""What a user can get wrong in a network, each with its full message."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from interpret import make_model, random
+from onnx import TensorProto, helper
+
+from weft.errors import ModelError
+from weft.read import load
+from weft.read.onnx import read_model, read_onnx
+
+node = helper.make_node
+
+
+def refused(model, dims=None):
+    with pytest.raises(ModelError) as caught:
+        read_model(model, dims)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def of(nodes, inputs, outputs, weights=None, **more):
+    return refused(make_model(nodes, inputs, outputs, weights, **more))
+
+
+def test_a_missing_file():
+    with pytest.raises(ModelError) as caught:
+        load("absent.onnx")
+    assert str(caught.value) == (
+        "absent.onnx: the model must be an existing ONNX file, not a path where there is none; "
+        "give the path of an .onnx file, or a name from `weft models`"
+    )
+
+
+def test_a_folder(tmp_path):
+    with pytest.raises(ModelError) as caught:
+        read_onnx(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}: the model must be an existing ONNX file, not a folder; "
+        "give the path of an .onnx file, or a name from `weft models`"
+    )
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\xff\x01 garbage", b"# a text\n"])
+def test_bytes_that_are_no_onnx(tmp_path, content):
+    (tmp_path / "net.onnx").write_bytes(content)
+    with pytest.raises(ModelError) as caught:
+        load(str(tmp_path / "net.onnx"))
+    assert str(caught.value) == (
+        f"{tmp_path / 'net.onnx'}: the model must be in ONNX format, and these bytes are not; export the network again"
+    )
+
+
+def test_an_unknown_name():
+    with pytest.raises(ModelError) as caught:
+        load("resnet81")
+    assert str(caught.value) == (
+        "a network must be a zoo name or the path of an .onnx file, not 'resnet81'; did you mean 'resnet8'?"
+    )
+
+
+def test_a_torch_export():
+    with pytest.raises(ModelError) as caught:
+        load("net.pt2")
+    assert (
+        str(caught.value)
+        == "net.pt2: a network must be an ONNX file, not a torch export; write it with torch.onnx.export"
+    )
+
+
+def test_an_operator_out_of_scope_points_at_the_file_and_the_node(tmp_path):
+    model = make_model([node("LSTM", ["x"], ["y"], name="memory", hidden_size=3)], {"x": [1, 2, 3]}, {"y": None})
+    path = tmp_path / "net.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError) as caught:
+        read_onnx(path)
+    assert str(caught.value) == (
+        f"{path}: node 'memory': every operator must be one that weft knows, not LSTM; "
+        "unroll it into Gemm, Sigmoid, Tanh and Mul"
+    )
+
+
+def test_an_operator_nobody_knows():
+    assert of([node("Foo", ["x"], ["y"])], {"x": [2]}, {"y": None}) == (
+        "net: node 'Foo_0': every operator must be one that weft knows, not Foo; export the network without it"
+    )
+
+
+def test_an_operator_of_a_foreign_domain():
+    assert of([node("Foo", ["x"], ["y"], domain="mine")], {"x": [2]}, {"y": None}) == (
+        "net: node 'Foo_0': every operator must be one that weft knows, not Foo of domain 'mine'; "
+        "export the network with standard ONNX operators"
+    )
+
+
+def test_a_symbolic_dim_without_a_size():
+    assert of([node("Relu", ["x"], ["y"])], {"x": ["batch", 3]}, {"y": None}) == (
+        "net: input 'x': every dim must have a size, and axis 0 is the symbol 'batch'; give --dim batch=N"
+    )
+
+
+@pytest.mark.parametrize("size", [None, -1])
+def test_an_unnamed_dim_without_a_size(size):
+    assert of([node("Relu", ["x"], ["y"])], {"x": [2, size]}, {"y": None}) == (
+        "net: input 'x': every dim must have a size, and axis 1 has none; give --dim x_1=N"
+    )
+
+
+def test_a_dim_that_the_model_does_not_have():
+    model = make_model([node("Relu", ["x"], ["y"])], {"x": ["batch", 3]}, {"y": None})
+    assert refused(model, {"bach": 2}) == (
+        "net: --dim must name a symbolic dim of the model, not 'bach'; did you mean 'batch'?"
+    )
+
+
+def test_a_dim_for_a_model_whose_sizes_are_fixed():
+    model = make_model([node("Relu", ["x"], ["y"])], {"x": [1, 3]}, {"y": None})
+    assert refused(model, {"batch": 2}) == (
+        "net: --dim must name a symbolic dim of the model, not 'batch'; leave it out: every size of this model is fixed"
+    )
+
+
+def test_a_dim_that_is_not_positive():
+    model = make_model([node("Relu", ["x"], ["y"])], {"x": ["batch", 3]}, {"y": None})
+    assert refused(model, {"batch": 0}) == "net: dim 'batch' must be positive, not 0; give --dim batch=1"
+
+
+@pytest.mark.parametrize("size", [0, -3])
+def test_an_input_size_that_is_not_positive(size):
+    assert of([node("Relu", ["x"], ["y"])], {"x": [2, size]}, {"y": None}) == (
+        f"net: input 'x': a size must be positive, and axis 1 is {size}; export the network with a fixed input shape"
+    )
+
+
+def test_an_input_without_a_shape():
+    assert of([node("Relu", ["x"], ["y"])], {"x": None}, {"y": None}) == (
+        "net: input 'x': an input must have a shape; export the network with fixed input shapes"
+    )
+
+
+def test_an_input_of_text():
+    model = make_model([node("Identity", ["x"], ["y"])], {"x": [2]}, {"y": None})
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.STRING
+    assert refused(model) == "net: input 'x': an input must be a tensor of numbers; export the numeric part only"
+
+
+def test_a_size_that_becomes_zero_on_the_way():
+    assert of(
+        [node("Conv", ["x", "w"], ["y"], name="c")], {"x": [1, 3, 2, 8]}, {"y": None}, {"w": random(4, 3, 3, 3)}
+    ) == (
+        "net: node 'c': a size must be positive, and 'y' is [1, 4, 0, 6]; "
+        "check the sizes of the input, kernel and stride"
+    )
+
+
+def test_a_cycle():
+    nodes = [
+        node("Relu", ["x"], ["r"]),
+        node("Add", ["r", "b"], ["a"], name="add"),
+        node("Relu", ["a"], ["b"], name="back"),
+    ]
+    assert of(nodes, {"x": [2]}, {"b": None}) == (
+        "net: node 'add': a network must have no cycle, and this node needs its own output; "
+        "export the network again, with its recurrence unrolled"
+    )
+
+
+def test_an_input_that_nobody_makes():
+    assert of([node("Relu", ["z"], ["y"], name="r")], {"x": [2]}, {"y": None}) == (
+        "net: node 'r': input 'z' must be made by a node, or be an input or initializer of the graph; "
+        "export the network again"
+    )
+
+
+def test_an_output_that_nobody_makes():
+    assert of([node("Relu", ["x"], ["y"], name="r")], {"x": [2]}, {"z": None}) == (
+        "net: output 'z' must be made by a node, or be an input or initializer of the graph; export the network again"
+    )
+
+
+def test_no_output():
+    assert of([node("Relu", ["x"], ["y"], name="r")], {"x": [2]}, {}) == (
+        "net: a network must have an output, and this one has none; export the network again"
+    )
+
+
+def test_two_producers_of_one_tensor():
+    nodes = [node("Relu", ["x"], ["y"], name="r"), node("Neg", ["x"], ["y"], name="s")]
+    assert of(nodes, {"x": [2]}, {"y": None}) == (
+        "net: node 's': a tensor must have one producer, and 'y' is also made by node 'r'; export the network again"
+    )
+
+
+def test_nothing_to_compute():
+    assert of([], {"x": [2]}, {"x": None}) == (
+        "net: a network must compute something, and no operator is left of this one; "
+        "check that its outputs depend on its inputs"
+    )
+
+
+def test_channels_that_disagree():
+    weights = {"w": random(4, 2, 3, 3)}
+    assert of([node("Conv", ["x", "w"], ["y"], name="c")], {"x": [1, 3, 8, 8]}, {"y": None}, weights) == (
+        "net: node 'c': channels must agree: the input has 3, the weights [4, 2, 3, 3], in 1 group(s); "
+        "export the network again"
+    )
+
+
+def test_a_kernel_that_is_not_that_of_the_weights():
+    nodes = [node("Conv", ["x", "w"], ["y"], name="c", kernel_shape=[5, 5])]
+    assert of(nodes, {"x": [1, 3, 8, 8]}, {"y": None}, {"w": random(4, 3, 3, 3)}) == (
+        "net: node 'c': kernel_shape must be that of the weights [3, 3], not [5, 5]; export the network again"
+    )
+
+
+def test_a_matrix_product_whose_inner_sizes_disagree():
+    assert of([node("MatMul", ["x", "w"], ["y"], name="m")], {"x": [3, 8]}, {"y": None}, {"w": random(4, 3)}) == (
+        "net: node 'm': the shape of 'y' must follow from its inputs [3, 8], [4, 3], not: "
+        "Incompatible dimensions for matrix multiplication; check the shapes"
+    )
+
+
+def test_too_few_inputs():
+    assert of([node("Conv", ["x"], ["y"], name="c")], {"x": [1, 3, 8, 8]}, {"y": [1, 3, 8, 8]}) == (
+        "net: node 'c': Conv must have at least 2 inputs, not 1; export the network again"
+    )
+
+
+def test_a_slice_whose_start_is_known_only_at_run_time():
+    inputs = {"x": [4], "s": [1]}
+    model = make_model([node("Slice", ["x", "s", "e"], ["y"], name="cut")], inputs, {"y": [2]}, {"e": np.array([2])})
+    model.graph.input[1].type.tensor_type.elem_type = TensorProto.INT64
+    assert refused(model) == (
+        "net: node 'cut': the starts of Slice must be a constant, not 's'; "
+        "simplify the model (for example with onnxslim) so that it is one"
+    )
+
+
+def test_a_reshape_whose_target_is_known_only_at_run_time():
+    model = make_model([node("Reshape", ["x", "s"], ["y"], name="r")], {"x": [4], "s": [2]}, {"y": None})
+    model.graph.input[1].type.tensor_type.elem_type = TensorProto.INT64
+    assert refused(model) == (
+        "net: node 'r': the shape of 'y' must follow from its inputs [4], [2]; "
+        "simplify the model (for example with onnxslim)"
+    )
+
+
+def test_a_gather_of_scattered_rows():
+    nodes = [node("Gather", ["x", "i"], ["y"], name="g")]
+    assert of(nodes, {"x": [4, 2]}, {"y": None}, {"i": np.array([0, 3, 1])}) == (
+        "net: node 'g': the indices of Gather must be constant, in one row, evenly spaced and rising; "
+        "start the network after the embedding"
+    )
+
+
+def test_a_second_output_that_is_used():
+    nodes = [
+        node("MaxPool", ["x"], ["p", "where"], name="pool", kernel_shape=[2, 2]),
+        node("Cast", ["where"], ["y"], to=TensorProto.FLOAT),
+    ]
+    assert of(nodes, {"x": [1, 1, 4, 4]}, {"y": None}) == (
+        "net: node 'pool': only the first output of MaxPool may be used, not 'where'; export the network for inference"
+    )
+
+
+def test_a_transposed_convolution_with_holes():
+    nodes = [node("ConvTranspose", ["x", "w"], ["y"], name="up", strides=[3, 3])]
+    assert of(nodes, {"x": [1, 1, 4, 4]}, {"y": None}, {"w": random(1, 1, 2, 2)}) == (
+        "net: node 'up': a transposed convolution must have kernel >= stride, and dilation or stride 1, "
+        "not kernel 2, stride 3, dilation 1; replace it with Resize and Conv"
+    )

@@ -1,0 +1,393 @@
+"""What each ONNX node turns into: loops, names, operands, roles, views and notes."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from interpret import make_model, random
+from onnx import TensorProto, helper
+
+from weft.read.onnx import read_model, read_onnx
+
+node = helper.make_node
+
+
+def loops(workload):
+    return [str(op) for op in workload.ops]
+
+
+def notes(workload):
+    return [f"{note.subject}: {note.text}" for note in workload.notes]
+
+
+def of(nodes, inputs, outputs, weights=None, **more):
+    return read_model(make_model(nodes, inputs, outputs, weights, **more))
+
+
+def test_a_convolution_has_all_eight_loops_even_of_size_one():
+    workload = of(
+        [node("Conv", ["x", "w"], ["y"], name="c")], {"x": [1, 3, 8, 6]}, {"y": None}, {"w": random(4, 3, 1, 1)}
+    )
+    assert loops(workload) == ["c conv B1 G1 K4 C3 OY8 OX6 FY1 FX1"]
+    assert [(o.name, o.slot, o.tensor) for o in workload.ops[0].operands] == [
+        ("I", "I", "x"),
+        ("W", "W", "w"),
+        ("O", "O", "y"),
+    ]
+
+
+def test_a_depthwise_convolution_has_its_channels_as_groups():
+    workload = of(
+        [node("Conv", ["x", "w"], ["y"], name="c", group=6)],
+        {"x": [1, 6, 8, 8]},
+        {"y": None},
+        {"w": random(6, 1, 3, 3)},
+    )
+    assert loops(workload) == ["c conv B1 G6 K1 C1 OY6 OX6 FY3 FX3"]
+    assert workload.macs == 6 * 6 * 6 * 3 * 3
+
+
+def test_a_one_dimensional_convolution_has_no_y():
+    workload = of([node("Conv", ["x", "w"], ["y"], name="c")], {"x": [1, 3, 8]}, {"y": None}, {"w": random(4, 3, 3)})
+    assert loops(workload) == ["c conv B1 G1 K4 C3 OX6 FX3"]
+
+
+def test_a_matrix_product_has_loops_m_n_k_and_operands_a_b_o():
+    workload = of(
+        [node("Gemm", ["x", "w"], ["y"], name="g", transB=1)], {"x": [2, 7]}, {"y": None}, {"w": random(5, 7)}
+    )
+    assert loops(workload) == ["g gemm M2 N5 K7"]
+    assert [(o.name, o.slot) for o in workload.ops[0].operands] == [("A", "I"), ("B", "W"), ("O", "O")]
+
+
+def test_batch_axes_of_one_have_no_loop_and_others_are_b_b2():
+    workload = of([node("MatMul", ["x", "y"], ["z"], name="m")], {"x": [1, 2, 3, 4, 5], "y": [3, 5, 6]}, {"z": None})
+    assert loops(workload) == ["m matmul B2 B23 M4 N6 K5"]  # B of size 2, B2 of size 3
+    assert dict(workload.ops[0].dims) == {"B": 2, "B2": 3, "M": 4, "N": 6, "K": 5}
+    a, b, _ = workload.ops[0].operands
+    assert a.dims == {"B", "B2", "M", "K"}
+    assert b.dims == {"B2", "K", "N"}
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ([4], "r elementwise G4"),
+        ([2, 4], "r elementwise B2 G4"),
+        ([2, 4, 5], "r elementwise B2 G4 OX5"),
+        ([2, 4, 5, 6], "r elementwise B2 G4 OY5 OX6"),
+        ([2, 4, 5, 6, 7], "r elementwise B2 G4 OZ5 OY6 OX7"),
+        ([], "r elementwise G1"),
+    ],
+)
+def test_elementwise_loops_are_lettered_by_rank(shape, expected):
+    assert loops(of([node("Relu", ["x"], ["y"], name="r")], {"x": shape}, {"y": None})) == [expected]
+
+
+def test_elementwise_operands_are_what_flows_then_constants_and_scalars_need_none():
+    weights = {"s": np.float32(2.0), "v": random(3, 1, 1)}
+    workload = of(
+        [node("Mul", ["s", "x"], ["a"], name="scalar"), node("Mul", ["v", "a"], ["y"], name="vector")],
+        {"x": [1, 3, 2, 2]}, {"y": None}, weights,
+    )  # fmt: skip
+    scalar, vector = workload.ops
+    assert [(o.name, o.slot, o.tensor) for o in scalar.operands] == [("I", "I", "x"), ("O", "O", "a")]
+    assert [(o.name, o.slot, o.tensor) for o in vector.inputs] == [("I", "I", "a"), ("I2", "W", "v")]
+    assert workload.tensor("v").role == "weight"
+    assert notes(workload) == ["scalar: 1 constant scalar(s) held in the instruction, not priced"]
+
+
+@pytest.mark.parametrize(("operator", "dtype"), [("Mish", "float32"), ("LessOrEqual", "bool")])
+def test_operators_that_onnx_defines_by_others_keep_or_broadcast_the_shape(operator, dtype):
+    inputs = {"x": [2, 3]} | ({"z": [3]} if operator == "LessOrEqual" else {})
+    model = make_model([node(operator, list(inputs), ["y"], name="n")], inputs, {}, opset=18)
+    model.graph.output.append(onnx.ValueInfoProto(name="y"))
+    workload = read_model(model)
+    assert loops(workload) == ["n elementwise B2 G3"]
+    assert workload.tensor("y").dtype == dtype
+
+
+def test_a_third_flowing_input_takes_slot_i():
+    condition = helper.make_tensor_value_info("c", TensorProto.BOOL, [2, 3])
+    model = make_model([node("Where", ["c", "x", "z"], ["y"], name="w")], {"x": [2, 3], "z": [3]}, {"y": None})
+    model.graph.input.append(condition)
+    (op,) = read_model(model).ops
+    assert [(o.name, o.slot, o.tensor) for o in op.inputs] == [("I", "I", "c"), ("I2", "W", "x"), ("I3", "I", "z")]
+    assert read_model(model).tensor("c").bits == 8
+
+
+def test_a_tensor_used_twice_is_read_once():
+    (op,) = of([node("Mul", ["x", "x"], ["y"])], {"x": [4]}, {"y": None}).ops
+    assert [operand.tensor for operand in op.inputs] == ["x"]
+
+
+def test_batch_normalization_is_a_scale_and_a_shift_per_channel():
+    weights = {name: random(3) for name in "abcd"}
+    workload = of(
+        [node("BatchNormalization", ["x", *"abcd"], ["y"], name="bn")], {"x": [1, 3, 4, 4]}, {"y": None}, weights
+    )
+    assert loops(workload) == ["bn elementwise B1 G3 OY4 OX4"]
+    assert [operand.tensor for operand in workload.ops[0].inputs] == ["x", "a", "b"]
+    assert notes(workload) == ["bn: mean and variance multiplied into scale and shift offline"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "shape", "opset", "expected", "barrier"),
+    [
+        (node("Softmax", ["x"], ["y"], name="n"), [2, 3, 4], 17, "n softmax B2 G3 OX4 P3", {"OX"}),
+        (node("Softmax", ["x"], ["y"], name="n", axis=1), [2, 3, 4], 17, "n softmax B2 G3 OX4 P3", {"G"}),
+        (node("Softmax", ["x"], ["y"], name="n", axis=1), [2, 3, 4], 11, "n softmax B2 G3 OX4 P3", {"G", "OX"}),
+        (node("LogSoftmax", ["x"], ["y"], name="n"), [2, 10], 13, "n softmax B2 G10 P3", {"G"}),
+        (node("LRN", ["x"], ["y"], name="n", size=5), [1, 4, 3, 3], 8, "n norm B1 G4 OY3 OX3 P2", {"G"}),
+        (node("LpNormalization", ["x"], ["y"], name="n", axis=1), [2, 4], 17, "n norm B2 G4 P2", {"G"}),
+        (node("MeanVarianceNormalization", ["x"], ["y"], name="n"), [1, 2, 3, 3], 13, "n norm B1 G2 OY3 OX3 P3",
+         {"B", "OY", "OX"}),
+        (node("RMSNormalization", ["x", "s"], ["y"], name="n"), [2, 8], 23, "n norm B2 G8 P2", {"G"}),
+    ],
+)  # fmt: skip
+def test_softmax_and_norms_pass_several_times_over_axes_that_stay_whole(entry, shape, opset, expected, barrier):
+    weights = {"s": random(shape[-1])} if "s" in entry.input else {}
+    workload = of([entry], {"x": shape}, {"y": None}, weights, opset=opset)
+    assert loops(workload) == [expected]
+    assert workload.ops[0].barrier == barrier
+    assert "P" in workload.ops[0].reduction
+
+
+def test_layer_normalization_reads_scale_and_shift_along_its_axes():
+    weights = {"s": random(8), "b": random(8)}
+    workload = of(
+        [node("LayerNormalization", ["x", "s", "b"], ["y"], name="n")], {"x": [1, 4, 8]}, {"y": None}, weights
+    )
+    (op,) = workload.ops
+    assert loops(workload) == ["n norm B1 G4 OX8 P3"]
+    assert op.barrier == {"OX"}
+    assert [(o.tensor, o.slot, o.dims) for o in op.inputs[1:]] == [("s", "W", {"OX"}), ("b", "W", {"OX"})]
+
+
+def test_instance_normalization_reads_scale_and_shift_per_channel():
+    weights = {"s": random(4), "b": random(4)}
+    (op,) = of([node("InstanceNormalization", ["x", "s", "b"], ["y"])], {"x": [1, 4, 8, 8]}, {"y": None}, weights).ops
+    assert op.barrier == {"OY", "OX"}
+    assert [o.dims for o in op.inputs[1:]] == [{"G"}, {"G"}]
+
+
+def test_pools_and_reductions_have_window_loops():
+    workload = of(
+        [
+            node("MaxPool", ["x"], ["a"], name="max", kernel_shape=[3, 3], strides=[2, 2]),
+            node("GlobalAveragePool", ["a"], ["b"], name="global"),
+            node("ReduceMean", ["a"], ["c"], name="mean", axes=[1, 3]),
+        ],
+        {"x": [1, 8, 9, 7]}, {"b": None, "c": None},
+    )  # fmt: skip
+    assert loops(workload) == [
+        "max pool B1 G8 OY4 OX3 FY3 FX3",
+        "global pool B1 G8 OY1 OX1 FY4 FX3",
+        "mean reduce B1 OY4 C8 FX3",
+    ]
+
+
+def test_a_concat_is_one_copy_per_input_that_writes_its_slice():
+    workload = of(
+        [node("Concat", ["x", "z"], ["y"], name="cat", axis=1)], {"x": [1, 2, 3, 3], "z": [1, 4, 3, 3]}, {"y": None}
+    )
+    assert loops(workload) == ["cat.0 copy B1 G2 OY3 OX3", "cat.1 copy B1 G4 OY3 OX3"]
+    assert [op.output.box(op.whole())[1] for op in workload.ops] == [(0, 2), (2, 6)]
+
+
+def test_a_resize_that_interpolates_counts_its_taps():
+    scales = np.array([1, 1, 2, 2], dtype=np.float32)
+    workload = of(
+        [node("Resize", ["x", "", "s"], ["y"], name="up", mode="linear")],
+        {"x": [1, 2, 3, 3]},
+        {"y": None},
+        {"s": scales},
+    )
+    assert loops(workload) == ["up pool B1 G2 OY3 OX3 SY2 SX2 FY2 FX2"]
+
+
+def test_a_resize_by_a_fraction_reads_and_writes_its_axes_whole():
+    sizes = np.array([1, 2, 5, 3], dtype=np.int64)
+    workload = of(
+        [node("Resize", ["x", "", "", "s"], ["y"], name="up")], {"x": [1, 2, 3, 3]}, {"y": None}, {"s": sizes}
+    )
+    (op,) = workload.ops
+    assert loops(workload) == ["up copy B1 G2 OY5 OX3"]
+    assert op.barrier == {"OY"}
+    assert op.inputs[0].box(op.whole()) == ((0, 1), (0, 2), (0, 3), (0, 3))
+
+
+def test_views_move_no_data_and_are_noted():
+    workload = of(
+        [
+            node("Relu", ["x"], ["r"], name="relu"),
+            node("Transpose", ["r"], ["t"], name="turn", perm=[1, 0]),
+            node("Dropout", ["t"], ["d"], name="drop"),
+            node("Cast", ["d"], ["c"], name="cast", to=TensorProto.FLOAT),
+            node("Unsqueeze", ["c", "a"], ["y"], name="more"),
+        ],
+        {"x": [2, 3]}, {"y": None}, {"a": np.array([0], dtype=np.int64)},
+    )  # fmt: skip
+    assert loops(workload) == ["relu elementwise B2 G3"]
+    assert [(v.tensor, v.source, v.kind, v.order, v.node) for v in workload.views] == [
+        ("t", "r", "transpose", (1, 0), "turn"),
+        ("d", "t", "reshape", (), "drop"),
+        ("c", "d", "reshape", (), "cast"),
+        ("y", "c", "reshape", (), "more"),
+    ]
+    assert notes(workload) == [
+        "turn: Transpose read as a view: no data moves",
+        "drop: Dropout dropped: it does nothing at inference",
+        "cast: Cast read as a view: no data moves",
+        "more: Unsqueeze read as a view: no data moves",
+    ]
+    assert {t.name: t.role for t in workload.tensors} == {
+        "x": "input", "r": "intermediate", "t": "intermediate", "d": "intermediate", "c": "intermediate", "y": "output",
+    }  # fmt: skip
+
+
+def test_a_cast_to_another_width_is_an_op():
+    workload = of([node("Cast", ["x"], ["y"], name="cast", to=TensorProto.FLOAT16)], {"x": [2, 3]}, {"y": None})
+    assert loops(workload) == ["cast elementwise B2 G3"]
+    assert (workload.tensor("x").bits, workload.tensor("y").bits) == (32, 16)
+
+
+def test_a_bias_is_no_operand_and_is_noted():
+    workload = of(
+        [node("Conv", ["x", "w", "b"], ["y"], name="c")], {"x": [1, 3, 8, 8]}, {"y": None},
+        {"w": random(4, 3, 3, 3), "b": random(4)},
+    )  # fmt: skip
+    assert [t.name for t in workload.tensors] == ["x", "w", "y"]
+    assert notes(workload) == ["c: bias: 4 values preloaded into the accumulators, not priced"]
+
+
+def test_a_gemm_that_adds_what_flows_adds_it_in_an_op():
+    workload = of(
+        [node("Gemm", ["x", "w", "z"], ["y"], name="g")], {"x": [2, 3], "z": [4]}, {"y": None}, {"w": random(3, 4)}
+    )
+    assert loops(workload) == ["g gemm M2 N4 K3", "g.add elementwise B2 G4"]
+    assert workload.ops[1].inputs[0].tensor == workload.ops[0].output.tensor == "y.product"
+    assert notes(workload) == ["g: 'z' is no constant: added by an op of its own, g.add"]
+
+
+def test_a_factor_of_a_gemm_is_noted():
+    workload = of(
+        [node("Gemm", ["x", "w"], ["y"], name="g", alpha=0.5)], {"x": [2, 3]}, {"y": None}, {"w": random(3, 4)}
+    )
+    assert notes(workload) == ["g: alpha = 0.5 multiplied into the weights, not priced"]
+
+
+def test_nodes_without_a_name_or_with_a_repeated_one_are_called_by_type_and_index():
+    names = ["", "a", "a", "Relu_0"]
+    nodes = [node("Relu", [f"t{i}"], [f"t{i + 1}"], name=name) for i, name in enumerate(names)]
+    assert [op.name for op in of(nodes, {"t0": [2]}, {"t4": None}).ops] == ["Relu_0_", "a", "Relu_2", "Relu_0"]
+
+
+def test_nodes_out_of_order_are_sorted_and_keep_their_index():
+    nodes = [node("Relu", ["a"], ["y"]), node("Neg", ["x"], ["a"])]
+    assert [op.name for op in of(nodes, {"x": [2]}, {"y": None}).ops] == ["Neg_1", "Relu_0"]
+
+
+def test_constant_chains_are_computed_while_reading():
+    nodes = [
+        node("Shape", ["x"], ["s"]),
+        node("Constant", [], ["i"], value_ints=[0]),
+        node("Gather", ["s", "i"], ["n"]),
+        node("Constant", [], ["m"], value_ints=[-1]),
+        node("Concat", ["n", "m"], ["t"], axis=0),
+        node("Reshape", ["x", "t"], ["r"]),
+        node("Relu", ["r"], ["y"]),
+    ]
+    workload = of(nodes, {"x": [2, 3, 4]}, {"y": None})
+    assert loops(workload) == ["Relu_6 elementwise B2 G12"]
+    assert notes(workload)[0] == "Shape_0: Shape computed while reading: it depends on constants only"
+    assert len(notes(workload)) == 6
+
+
+def test_a_weight_that_is_transposed_in_the_graph_stays_a_weight():
+    nodes = [node("Transpose", ["w"], ["t"], perm=[1, 0]), node("MatMul", ["x", "t"], ["y"], name="m")]
+    workload = of(nodes, {"x": [2, 3]}, {"y": None}, {"w": random(4, 3)})
+    assert loops(workload) == ["m matmul M2 N4 K3"]
+    assert workload.tensor("t").role == "weight"
+
+
+def test_nodes_that_no_output_needs_are_left_out_and_noted():
+    nodes = [node("Relu", ["x"], ["y"]), node("Neg", ["x"], ["z"], name="idle")]
+    workload = of(nodes, {"x": [2]}, {"y": None})
+    assert loops(workload) == ["Relu_0 elementwise G2"]
+    assert notes(workload) == ["idle: Neg left out: no output depends on it"]
+
+
+def test_a_shape_that_contradicts_the_file_is_noted():
+    workload = of([node("Relu", ["x"], ["y"], name="r")], {"x": [2]}, {"y": [3]})
+    assert notes(workload) == ["r: 'y' is declared [3], and follows as [2]: that counts"]
+
+
+def test_model_local_functions_are_inlined():
+    body = [node("Sigmoid", ["x"], ["s"]), node("Mul", ["x", "s"], ["y"])]
+    silu = helper.make_function("custom", "SiLU", ["x"], ["y"], body, [helper.make_opsetid("", 17)])
+    workload = of(
+        [node("SiLU", ["x"], ["y"], domain="custom", name="act")], {"x": [1, 4]}, {"y": None}, functions=[silu]
+    )
+    assert [op.onnx for op in workload.ops] == ["Sigmoid", "Mul"]
+    assert notes(workload) == ["net: model-local functions inlined: SiLU"]
+
+
+def test_symbolic_dims_take_the_sizes_given():
+    model = make_model([node("Relu", ["x"], ["y"], name="r")], {"x": ["batch", 3]}, {"y": ["batch", 3]})
+    assert loops(read_model(model, {"batch": 4})) == ["r elementwise B4 G3"]
+
+
+def test_an_unnamed_dim_is_called_by_input_and_axis():
+    model = make_model([node("Relu", ["x"], ["y"], name="r")], {"x": [None, 3]}, {"y": None})
+    assert loops(read_model(model, {"x_0": 4})) == ["r elementwise B4 G3"]
+
+
+def test_weights_of_which_only_the_shape_is_known_suffice():
+    absent = TensorProto(name="v", data_type=TensorProto.FLOAT, dims=[5, 4], data_location=TensorProto.EXTERNAL)
+    absent.external_data.add(key="location", value="absent.bin")
+    bare = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[4, 3])
+    nodes = [
+        node("MatMul", ["x", "t"], ["a"], name="m"),
+        node("Transpose", ["w"], ["t"], name="turn"),
+        node("Gemm", ["a", "v"], ["y"], name="g", transB=1),
+    ]
+    model = make_model(nodes, {"x": [2, 3]}, {"y": None})
+    model.graph.initializer.extend([absent, bare])
+    workload = read_model(model)
+    assert loops(workload) == ["m matmul M2 N4 K3", "g gemm M2 N5 K4"]
+    assert [(view.tensor, view.source) for view in workload.views] == [("t", "w")]
+
+
+def test_bfloat16_is_read_where_the_operator_set_does_not_list_it():
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [node("Conv", ["x", "w"], ["y"], name="c")],
+        "net",
+        [value("x", TensorProto.BFLOAT16, [1, 3, 8, 8])],
+        [value("y", TensorProto.BFLOAT16, None)],
+        [TensorProto(name="w", data_type=TensorProto.BFLOAT16, dims=[4, 3, 3, 3])],
+    )
+    workload = read_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 8)]))
+    assert {(t.name, t.dtype, t.bits) for t in workload.tensors} == {
+        ("x", "bfloat16", 16), ("w", "bfloat16", 16), ("y", "bfloat16", 16),
+    }  # fmt: skip
+
+
+def test_widths_that_node_attributes_state_count():
+    nodes = [
+        node("Conv", ["x", "w"], ["y"], name="c", weight_size=4, act_size=6, output_size=5),
+        node("Conv", ["y", "w"], ["z"], name="d", act_size=7),
+    ]
+    workload = of(nodes, {"x": [1, 3, 8, 8]}, {"z": None}, {"w": random(3, 3, 3, 3)})
+    assert {t.name: t.bits for t in workload.tensors} == {"x": 6, "w": 4, "y": 5, "z": 32}
+
+
+def test_a_file_is_named_after_itself_and_a_model_is_left_unchanged(tmp_path):
+    model = make_model([node("Relu", ["x"], ["y"])], {"x": [2]}, {"y": None})
+    before = model.SerializeToString()
+    assert read_model(model).name == "net"
+    assert model.SerializeToString() == before
+    onnx.save(model, tmp_path / "mine.onnx")
+    assert read_onnx(tmp_path / "mine.onnx").name == "mine"
