@@ -245,17 +245,25 @@ def _rest(
 
 
 def _growth(tables: Tables) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
-    """Successor states of every state, CSR."""
+    """Successor states of every state, CSR: int64[S + 1], int64[E]."""
     steps = successors(tables.lattice)
     lengths = [len(sizes) for sizes in tables.lattice.sizes]
-    strides = [math.prod(lengths[d + 1 :]) for d in range(len(lengths))]
-    start, to = [0], []
-    for choice in itertools.product(*map(range, lengths)):
-        state = sum(c * stride for c, stride in zip(choice, strides, strict=True))
-        for d, c in enumerate(choice):
-            to += [state + (j - c) * strides[d] for j in steps[d][c]]
-        start.append(len(to))
-    return np.array(start, np.int64), np.array(to, np.int64)
+    number = np.arange(math.prod(lengths))
+    sources, targets = [], []
+    for d, per_dim in enumerate(steps):
+        stride = math.prod(lengths[d + 1 :])
+        choice = (number // stride) % lengths[d]
+        for c, following in enumerate(per_dim):
+            here = number[choice == c]
+            for j in following:
+                sources.append(here)
+                targets.append(here + (j - c) * stride)
+    if not sources:
+        return np.zeros(2, np.int64), np.zeros(0, np.int64)
+    source, target = np.concatenate(sources), np.concatenate(targets)
+    order = np.argsort(source, kind="stable")
+    start = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=len(number)))])
+    return start.astype(np.int64), target[order].astype(np.int64)
 
 
 def _root_bound(

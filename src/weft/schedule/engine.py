@@ -5,12 +5,14 @@ The engine decides orders; `timing.py` then lets everything start as early as th
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 
-from weft.model.chip import Chip, Memory, Port, Route
+from weft.model.chip import Chip, Flow, Memory, Port, Route
 from weft.model.schedule import Infeasible, LaneLoad, PortLoad, Residency, Schedule, Task, Transfer, Use
 from weft.model.workload import SLOTS, Box, Slot, Workload, volume
 from weft.schedule.lines import RateLine, SpaceLine
@@ -273,14 +275,16 @@ class Engine:
             ports = self._transfer_ports(route, slot)
             rate = min(
                 [self._lane(link, lane).capacity for link, lane, _ in lanes]
-                + [self._port(memory, port).capacity for memory, port in ports]
+                + [self._port(memory, port).capacity // ports.count((memory, port)) for memory, port in ports]
             )
             setup = sum(
                 math.ceil(Fraction(link.latency_cycles * self.chip.base_clock_hz, link.clock_hz))
                 for link in map(self.chip.link, route.links)
             )
             duration = -(-bits * self.scale // rate) + setup
-            start = self._window(space, duration, [(self._lane(l, n), rate) for l, n, _ in lanes], ports, rate)
+            lines = [(self._lane(l, n), rate) for l, n, _ in lanes]
+            lines += [(self._port(*at), rate * ports.count(at)) for at in dict.fromkeys(ports)]
+            start = self._window(space, duration, lines)
             if best is None or start + duration < best[1]:
                 best = (start, start + duration, rate, route, lanes, ports, setup)
         if best is None:
@@ -316,28 +320,22 @@ class Engine:
         )
 
     def _transfer_ports(self, route: Route, slot: Slot) -> list[tuple[str, str]]:
-        """Ports used along a route: out of the source, through what is passed, into the target."""
-        first, last = self.chip.memory(route.memories[0]), self.chip.memory(route.memories[-1])
-        used = [(first.name, reading_port(first, slot).name)]
-        for name in route.memories[1:-1]:
-            passed = self.chip.memory(name)
-            used.append((name, writing_port(passed, slot).name))
-            used.append((name, reading_port(passed, slot).name))
-        used.append((last.name, writing_port(last, slot).name))
-        return list(dict.fromkeys(used))
+        """Ports used along a route, one reading and one writing per hop (one port may do both: it is booked twice)."""
+        used: list[tuple[str, str]] = []
+        for here, there in itertools.pairwise(route.memories):
+            reading, writing = hop_ports(self.chip, here, there, slot)
+            used += [(here, reading.name), (there, writing.name)]
+        return used
 
     def _transfer_pj(self, route: Route, slot: Slot, bits: int) -> float:
-        """Accesses at both ends and on the way, and the links [pJ]."""
+        """Accesses at both ends of every hop, and the links [pJ]."""
         total = sum(bits * self.chip.link(name).pj_per_bit for name in route.links)
-        last = len(route.memories) - 1
-        for position, name in enumerate(route.memories):
-            memory = self.chip.memory(name)
-            if position < last:
-                port = reading_port(memory, slot)
-                total += math.ceil(bits / port.access_bits) * port.access_bits * memory.read_pj / port.bandwidth_bits
-            if position > 0:
-                port = writing_port(memory, slot)
-                total += math.ceil(bits / port.access_bits) * port.access_bits * memory.write_pj / port.bandwidth_bits
+        for here, there in itertools.pairwise(route.memories):
+            reading, writing = hop_ports(self.chip, here, there, slot)
+            for name, port, reads in ((here, reading, True), (there, writing, False)):
+                memory = self.chip.memory(name)
+                whole = math.ceil(bits / port.access_bits) * port.access_bits
+                total += whole * (memory.read_pj if reads else memory.write_pj) / port.bandwidth_bits
         return total
 
     # -- running ---------------------------------------------------------------------------------------------------
@@ -364,7 +362,7 @@ class Engine:
             start = max(start, fits)
         lines = [(self._lane(link, lane), rate) for link, lane, rate in lanes]
         lines += [(self._port(memory, port), rate) for memory, port, rate in ports]
-        start = self._window(start, duration, lines, [], 0)
+        start = self._window(start, duration, lines)
         end = start + duration
         event = self._next_event()
         for line, rate in lines:
@@ -540,14 +538,11 @@ class Engine:
             self.ports[key] = RateLine(int(rate * self.scale))
         return self.ports[key]
 
-    def _window(
-        self, start: int, duration: int, lines: list[tuple[RateLine, int]], ports: list[tuple[str, str]], rate: int
-    ) -> int:
+    def _window(self, start: int, duration: int, lines: list[tuple[RateLine, int]]) -> int:
         """The first time from which every line has its rate free for the whole duration."""
-        every = lines + [(self._port(memory, port), rate) for memory, port in ports]
         while True:
             latest = start
-            for line, amount in every:
+            for line, amount in lines:
                 latest = max(latest, line.earliest(latest, duration, amount))
             if latest == start:
                 return start
@@ -577,22 +572,33 @@ class Engine:
         )
 
 
-def reading_port(memory: Memory, slot: Slot) -> Port:
-    """The port through which a transfer leaves a memory."""
-    for s, flow in ((slot, "to_above"), ("O", "to_above"), (slot, "to_below"), ("I", "to_below"), ("W", "to_below")):
-        for port in memory.ports:
-            if port.carries(s, flow):  # type: ignore[arg-type]
-                return port
-    raise Stuck(Infeasible(memory.name, "it has no reading port"))
+def hop_ports(chip: Chip, source: str, target: str, slot: Slot) -> tuple[Port, Port]:
+    """The ports through which a transfer leaves `source` and enters `target`.
+
+    Downwards (away from the outermost memory) it is supplied and fills; upwards it is drained and collected; between
+    memories at one distance it is drained and fills. A memory without a port for that flow lends any of the direction.
+    """
+    far, near = _distance(chip, target), _distance(chip, source)
+    out: tuple[Flow, ...] = ("to_below", "to_above") if far > near else ("to_above", "to_below")
+    into: tuple[Flow, ...] = ("from_below", "from_above") if far < near else ("from_above", "from_below")
+    return _port_for(chip.memory(source), slot, out), _port_for(chip.memory(target), slot, into)
 
 
-def writing_port(memory: Memory, slot: Slot) -> Port:
-    """The port through which a transfer enters a memory."""
-    for s, flow in ((slot, "from_above"), ("I", "from_above"), ("W", "from_above"), ("O", "from_below")):
-        for port in memory.ports:
-            if port.carries(s, flow):  # type: ignore[arg-type]
-                return port
-    raise Stuck(Infeasible(memory.name, "it has no writing port"))
+def _port_for(memory: Memory, slot: Slot, flows: tuple[Flow, ...]) -> Port:
+    slots: tuple[Slot, ...] = (slot, *(other for other in SLOTS if other != slot))
+    for flow in flows:
+        for candidate in slots:
+            for port in memory.ports:
+                if port.carries(candidate, flow):
+                    return port
+    raise Stuck(Infeasible(memory.name, f"it has no port for {flows[0]}"))
+
+
+@cache
+def _distance(chip: Chip, memory: str) -> int:
+    """Links between the outermost memory and this one."""
+    routes = chip.routes(chip.outermost, memory)
+    return len(routes[0].links) if routes else len(chip.memories)
 
 
 def rate_scale(chip: Chip, divisors: set[int]) -> int:

@@ -122,7 +122,8 @@ def _needs(
             exclusive.add(("lane", lane.lane))
     for port in event.ports:
         memory = chip.memory(port.memory)
-        need["port", port.memory, port.port] = port.rate
+        key = ("port", port.memory, port.port)
+        need[key] = need.get(key, Fraction(0)) + port.rate
         found = next(item for item in memory.ports if item.name == port.port)
         capacity["port", port.memory, port.port] = chip.port_rate(memory, found)
     room: dict[str, int] = {}
