@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -35,6 +36,7 @@ class Solution:
         choices:  all options that were weighed.  bounds: what none of them can beat.
         energy_pj: tasks, transfers and static power.     peaks: most bits held in each memory at once.
         tried:    whole schedules made.     searched: mappings searched (after sharing).
+        not_mapped: options that have no mapping, and why.     map_seconds: CPU time spent on mappings.
     """
 
     schedule: Schedule
@@ -45,6 +47,7 @@ class Solution:
     tried: int
     searched: int
     not_mapped: tuple[Infeasible, ...]
+    map_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ def solve(
     Each op gets an option (a core, or a split over like cores; operands resident or streamed). The engine places all
     ops in topological order. Search: starts by each option's own figures, then changes one op's option at a time.
     """
+    clock = time.process_time()
     objective: Objective = "edp" if goal == "memory" else goal
     mapper = Mapper(workload, chip, objective, spatial)
     choices: list[tuple[Option, ...]] = []
@@ -88,6 +92,7 @@ def solve(
                 )
             return why[0] if why else Infeasible(op.name, "no core can hold its tiles")
         choices.append(found)
+    map_seconds = time.process_time() - clock
     search = _Search(workload, chip, choices, goal, budget, progress)
     best = search.run(random.Random(seed))
     if isinstance(best, Infeasible):
@@ -103,6 +108,7 @@ def solve(
         search.tried,
         mapper.searched,
         tuple(dict.fromkeys(not_mapped)),
+        map_seconds,
     )
 
 

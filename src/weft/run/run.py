@@ -1,0 +1,187 @@
+"""The main jobs, end to end: read, schedule, prove, price. `weft.run(...)` and the CLI call the same functions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping as Map
+from typing import Literal
+
+from weft.errors import ModelError, OptionError, suggestion
+from weft.execute.replay import check_replay
+from weft.mapper import Objective
+from weft.mapper.solve import value
+from weft.model.chip import Chip, Core, Precision
+from weft.model.mapping import Problem
+from weft.model.rules import check
+from weft.model.schedule import Infeasible
+from weft.model.workload import Op, Workload
+from weft.read import load
+from weft.read.chip import read_chip
+from weft.read.fold import fold
+from weft.read.precision import assume_precision
+from weft.run.result import InfeasibleResult, MappedOp, MapResult, Proof, RunResult
+from weft.schedule import GOALS, Goal, solve
+from weft.schedule.options import Mapper, setting_for
+from weft.schedule.solve import BUDGET, Progress
+
+Spatial = Literal["fixed", "free"]
+
+
+def run(
+    model: str,
+    chip: str | Chip,
+    objective: str = "edp",
+    *,
+    fuse: str = "auto",
+    spatial: str = "fixed",
+    dims: Map[str, int] | None = None,
+    precision: str = "chip",
+    seed: int = 0,
+    budget: int = BUDGET,
+    progress: Progress | None = None,
+) -> RunResult | InfeasibleResult:
+    """A network scheduled on a chip, with proof.
+
+    Args:    model: zoo name or ONNX file.   chip: library name, YAML file, or a `Chip`.
+             objective: latency, energy, edp or memory.   fuse: "off" or "auto" (both run layer by layer for now).
+             spatial: "fixed" (the arrays' declared dataflow) or "free".   dims: sizes of symbolic dimensions.
+             precision: "chip" (its default where the model is float) or "model".   seed, budget: of the search.
+    Returns: a result whose proof was run, or why there is none.
+    Errors:  UserError for what the user can put right.
+    """
+    goal = _objective(objective)
+    _choice("fuse", fuse, ("auto", "off"))
+    flow = _spatial(spatial)
+    if budget < 1:
+        raise OptionError(f"--budget must be at least 1, not {budget}", remedy="it counts whole schedules tried")
+    clock = time.process_time()
+    silicon = chip if isinstance(chip, Chip) else read_chip(chip)
+    workload, assumed = prepared(model, silicon, dims, precision)
+    spent = {"read": time.process_time() - clock}
+    clock = time.process_time()
+    solution = solve(workload, silicon, goal, flow, budget, seed, progress)
+    spent["schedule"] = time.process_time() - clock
+    if isinstance(solution, Infeasible):
+        return InfeasibleResult(model, silicon.name, objective, solution, spent)
+    spent["map"] = solution.map_seconds
+    spent["schedule"] -= solution.map_seconds
+    clock = time.process_time()
+    if progress:
+        progress("proving", 0, 1)
+    facts = check(workload, silicon, solution.schedule)
+    replayed = check_replay(solution.schedule, silicon)
+    proof = Proof(facts.checked, facts.violations, replayed.ok, tuple(str(item) for item in replayed.differences))
+    spent["proof"] = time.process_time() - clock
+    return RunResult(
+        model, objective, spatial, seed, budget, workload, silicon, solution, proof, assumed, spent, workload.notes
+    )
+
+
+def map_model(
+    model: str,
+    chip: str | Chip,
+    objective: str = "edp",
+    *,
+    core: str | None = None,
+    op: str | None = None,
+    spatial: str = "fixed",
+    dims: Map[str, int] | None = None,
+    precision: str = "chip",
+    progress: Progress | None = None,
+) -> MapResult | InfeasibleResult:
+    """The best mapping of every op on the core that serves it best, each op alone with all operands streamed.
+
+    Args:    core, op: only that core or op (by exact name).   The rest as in `run`.
+    """
+    _choice("objective", objective, ("latency", "energy", "edp"))
+    goal: Objective = objective  # type: ignore[assignment]
+    flow = _spatial(spatial)
+    started = time.process_time()
+    silicon = chip if isinstance(chip, Chip) else read_chip(chip)
+    workload, assumed = prepared(model, silicon, dims, precision)
+    chosen = [item for item in workload.ops if op is None or item.name == op]
+    if not chosen:
+        names = [item.name for item in workload.ops]
+        raise OptionError(f"--op must name an op of '{model}', not '{op}'", remedy=suggestion(str(op), names))
+    if core is not None and core not in {item.name for item in silicon.cores}:
+        names = [item.name for item in silicon.cores]
+        raise OptionError(f"--core must name a core of '{silicon.name}', not '{core}'", remedy=suggestion(core, names))
+    mapper = Mapper(workload, silicon, goal, flow, beam=4)
+    mapped: list[MappedOp] = []
+    skipped: list[str] = []
+    for number, item in enumerate(chosen):
+        if progress:
+            progress("mapping", number, len(chosen))
+        best = _best_core(mapper, item, silicon, core, goal)
+        if best is None:
+            if core is not None and op is None:
+                skipped.append(item.name)
+                continue
+            where = f"core '{core}'" if core else f"no core of '{silicon.name}'"
+            verb = "does not take" if core else "takes"
+            return InfeasibleResult(
+                model, silicon.name, objective, Infeasible(item.name, f"{where} {verb} a {item.kind}")
+            )
+        if isinstance(best, Infeasible):
+            return InfeasibleResult(model, silicon.name, objective, best)
+        mapped.append(best)
+    return MapResult(
+        model,
+        silicon.name,
+        objective,
+        assumed,
+        tuple(mapped),
+        mapper.searched,
+        time.process_time() - started,
+        tuple(skipped),
+        workload.notes,
+    )
+
+
+def streaming_problem(mapper: Mapper, op: Op, core: Core, chip: Chip) -> Problem:
+    """One op on one core, every operand coming from and going to the outermost memory with the path to itself."""
+    every = frozenset(operand.name for operand in op.operands)
+    return mapper.problem(op, setting_for(op, core, chip, every, {}))
+
+
+def prepared(model: str, chip: Chip, dims: Map[str, int] | None, precision: str) -> tuple[Workload, str | None]:
+    """The network as this chip runs it: folded, and priced at the chip's precision where the model is float."""
+    _choice("precision", precision, ("chip", "model"))
+    workload = load(model, dims)
+    if not workload.ops:
+        raise ModelError("a network must have at least one op to run", where=model)
+    workload = fold(workload, chip.folds)
+    if precision == "model":
+        return workload, None
+    assumed: Precision = chip.precision
+    return assume_precision(workload, assumed)
+
+
+def _best_core(mapper: Mapper, op: Op, chip: Chip, only: str | None, goal: Objective) -> MappedOp | Infeasible | None:
+    best: MappedOp | None = None
+    why: Infeasible | None = None
+    for core in chip.cores_for(op.kind):
+        if only is not None and core.name != only:
+            continue
+        problem = streaming_problem(mapper, op, core, chip)
+        found = mapper.map(problem)
+        if isinstance(found, Infeasible):
+            why = found
+        elif best is None or value(found.price, goal) < value(best.price, goal):
+            best = MappedOp(op, problem, found)
+    return best or why
+
+
+def _objective(given: str) -> Goal:
+    _choice("objective", given, GOALS)
+    return given  # type: ignore[return-value]
+
+
+def _spatial(given: str) -> Spatial:
+    _choice("spatial", given, ("fixed", "free"))
+    return given  # type: ignore[return-value]
+
+
+def _choice(option: str, given: str, known: tuple[str, ...]) -> None:
+    if given not in known:
+        raise OptionError(f"--{option} must be one of {', '.join(known)}, not '{given}'")
