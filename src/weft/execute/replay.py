@@ -1,0 +1,385 @@
+"""Replay: reach a schedule's times from its orders alone.
+
+A schedule is stripped of every time. What is left is the order in which each core, lane, port and memory takes its
+events, how long each event lasts, what it reads, makes and books. Then everything starts as early as that allows; the
+times must be the schedule's own.
+
+For a schedule that obeys the rules this always comes to an end, with no event later than scheduled: by induction over
+(start, id), all that an event waits for happens no later than it did in the schedule. So a difference means that
+something could have started earlier, or that a rule is broken; a circular wait means the latter.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import defaultdict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+
+from weft.model.chip import Chip
+from weft.model.schedule import LaneLoad, PortLoad, Schedule, Task, Transfer
+
+MAX_DIFFERENCES = 10
+"""Differences listed; the first ones are the causes, the rest follows from them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A task or transfer without its times.
+
+    Args:
+        id:       event number.     duration: cycles from its start to its end.
+        core:     the core of a task.
+        reads, makes: ids of residencies.
+        workspace: (memory, bits) held while it runs.
+        ports, lanes: rates booked while it runs.
+    """
+
+    id: int
+    duration: int
+    core: str | None
+    reads: tuple[int, ...]
+    makes: tuple[int, ...]
+    workspace: tuple[tuple[str, int], ...]
+    ports: tuple[PortLoad, ...]
+    lanes: tuple[LaneLoad, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A residency without its times: it holds its bits from its writer's start until its last reader has ended.
+
+    Args:
+        writer: the event that makes it, -1 for what is there from the start.
+        stays:  it is never released: inputs, weights and outputs in the outermost memory.
+    """
+
+    id: int
+    memory: str
+    bits: int
+    writer: int
+    stays: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """A schedule without times: what happens, and in which order each resource takes its events.
+
+    An event takes its turn on its core, on each lane and port it books, and in each memory where it takes room.
+    """
+
+    events: tuple[Event, ...]
+    holdings: tuple[Holding, ...]
+    cores: tuple[tuple[str, tuple[int, ...]], ...]
+    lanes: tuple[tuple[tuple[str, str], tuple[int, ...]], ...]
+    ports: tuple[tuple[tuple[str, str], tuple[int, ...]], ...]
+    memories: tuple[tuple[str, tuple[int, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """An event whose time in the schedule is not the one that the orders lead to.
+
+    Args:
+        scheduled, replayed: [start, end); None: it never starts, and `waits_for` says why.
+    """
+
+    event: int
+    scheduled: tuple[int, int]
+    replayed: tuple[int, int] | None
+    waits_for: str = ""
+
+    def __str__(self) -> str:
+        head = f"event {self.event} is scheduled at [{self.scheduled[0]}, {self.scheduled[1]})"
+        if self.replayed is None:
+            return f"{head} but never starts: it waits for {self.waits_for}"
+        return f"{head} but replays at [{self.replayed[0]}, {self.replayed[1]})"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayResult:
+    """Whether the orders lead to the schedule's times; the first differences, in order of replayed start."""
+
+    ok: bool
+    differences: tuple[Difference, ...]
+
+
+def check_replay(schedule: Schedule, chip: Chip) -> ReplayResult:
+    """Replay a schedule from its orders and compare the times."""
+    machine = _Machine(orders(schedule, chip), chip)
+    times = machine.run()
+    differences = []
+    for event in _events(schedule):
+        scheduled, replayed = (event.start, event.end), times.get(event.id)
+        if replayed is None:
+            differences.append(Difference(event.id, scheduled, None, machine.waits_for(event.id)))
+        elif replayed != scheduled:
+            differences.append(Difference(event.id, scheduled, replayed))
+    differences.sort(key=lambda item: (item.replayed or item.scheduled, item.event))
+    return ReplayResult(not differences, tuple(differences[:MAX_DIFFERENCES]))
+
+
+def orders(schedule: Schedule, chip: Chip) -> Orders:
+    """A schedule stripped of its times: each resource's events in the order of (start, id).
+
+    Event and residency ids must be unique (a rule of schedules).
+    """
+    events: list[Event] = []
+    cores: defaultdict[str, list[int]] = defaultdict(list)
+    lanes: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+    ports: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+    memories: defaultdict[str, list[int]] = defaultdict(list)
+    memory_of = {residency.id: residency.memory for residency in schedule.residencies}
+    for item in sorted(_events(schedule), key=lambda item: (item.start, item.id)):
+        event = _without_times(item)
+        events.append(event)
+        if event.core is not None:
+            cores[event.core].append(event.id)
+        for lane in sorted({(load.link, load.lane) for load in event.lanes}):
+            lanes[lane].append(event.id)
+        for port in sorted({(load.memory, load.port) for load in event.ports}):
+            ports[port].append(event.id)
+        room = {memory_of[number] for number in event.makes if number in memory_of}
+        for memory in sorted(room | {memory for memory, _ in event.workspace}):
+            memories[memory].append(event.id)
+    latency = schedule.latency_cycles
+    holdings = tuple(
+        Holding(
+            residency.id,
+            residency.memory,
+            residency.bits,
+            residency.writer,
+            # a rule says which residencies these must be; here it is only whether any release is ever seen
+            stays=residency.memory == chip.outermost and residency.end >= latency,
+        )
+        for residency in schedule.residencies
+    )
+    return Orders(
+        tuple(sorted(events, key=lambda event: event.id)),
+        holdings,
+        tuple(sorted((name, tuple(queue)) for name, queue in cores.items())),
+        tuple(sorted((name, tuple(queue)) for name, queue in lanes.items())),
+        tuple(sorted((name, tuple(queue)) for name, queue in ports.items())),
+        tuple(sorted((name, tuple(queue)) for name, queue in memories.items())),
+    )
+
+
+def replay(orders: Orders, chip: Chip) -> dict[int, tuple[int, int]]:
+    """When each event starts and ends if everything starts as early as the orders allow.
+
+    An event starts at the first cycle at which: all that it reads has been made; its core is idle; on each of its
+    resources all events before it have started; each lane and port has its rate left; each memory has room for what
+    it makes and works on. Room is released when the last reader of a residency has ended (its writer, where none
+    reads it); at one cycle releases come before starts.
+
+    Returns: (start, end) by event id; an event that waits for ever is missing.
+    """
+    return _Machine(orders, chip).run()
+
+
+def _events(schedule: Schedule) -> list[Task | Transfer]:
+    return [*schedule.tasks, *schedule.transfers]
+
+
+def _without_times(item: Task | Transfer) -> Event:
+    duration = item.end - item.start
+    if isinstance(item, Task):
+        reads = tuple(sorted({number for use in item.reads for number in use.residencies}))
+        return Event(
+            item.id, duration, item.core, reads, item.writes.residencies, item.workspace, item.ports, item.lanes
+        )
+    reads = tuple(sorted(set(item.sources)))
+    return Event(item.id, duration, None, reads, (item.residency,), (), item.ports, item.lanes)
+
+
+class _Resource:
+    """Something with so many whole units, given to events in one order.
+
+    Cores and exclusive lanes have one unit, lanes and ports their rate, memories their bits.
+    """
+
+    __slots__ = ("free", "name", "queue", "turn", "unit")
+
+    def __init__(self, name: str, units: int, unit: str, queue: tuple[int, ...]) -> None:
+        self.name = name
+        self.free = units
+        self.unit = unit
+        self.queue = queue
+        self.turn = 0
+
+    @property
+    def head(self) -> int | None:
+        """The event whose turn it is."""
+        return self.queue[self.turn] if self.turn < len(self.queue) else None
+
+
+class _Machine:
+    """The state of one replay.
+
+    An event is tried only when something that it may wait for has changed: the last of its data was made, its turn
+    came on a resource, or that resource, whose turn it has, got units back. So an event is tried a few times, not once
+    per cycle, and the whole is near-linear in the events.
+    """
+
+    def __init__(self, orders: Orders, chip: Chip) -> None:
+        self.events = {event.id: event for event in orders.events}
+        self.holdings = {holding.id: holding for holding in orders.holdings}
+        self.uses: dict[int, list[tuple[_Resource, int]]] = {event.id: [] for event in orders.events}
+        """Units of each resource that an event takes at its start."""
+        self.returns: dict[int, list[tuple[_Resource, int]]] = {event.id: [] for event in orders.events}
+        """Units that it gives back at its end; the rest is given back with its residencies."""
+        self.rooms: dict[str, _Resource] = {}
+        self._add_cores(orders)
+        self._add_rates(orders, chip)
+        self._add_memories(orders, chip)
+        self.readers: defaultdict[int, list[int]] = defaultdict(list)
+        for event in orders.events:
+            for number in event.reads:
+                self.readers[number].append(event.id)
+        self.still_read = {number: len(readers) for number, readers in self.readers.items()}
+        made = {holding.id for holding in orders.holdings if holding.writer == -1}
+        self.missing = {event.id: set(event.reads) - made for event in orders.events}
+        """Residencies that an event reads and that have not been made yet."""
+        for holding in orders.holdings:
+            if holding.writer == -1 and (holding.stays or self.readers[holding.id]):
+                self.rooms[holding.memory].free -= holding.bits
+        self.times: dict[int, tuple[int, int]] = {}
+
+    def run(self) -> dict[int, tuple[int, int]]:
+        running: list[tuple[int, int]] = []
+        tries = deque(self.events)
+        now = 0
+        while True:
+            while tries:
+                number = tries.popleft()
+                if number not in self.times and self._may_start(number):
+                    end = now + self.events[number].duration
+                    self.times[number] = (now, end)
+                    heapq.heappush(running, (end, number))
+                    for resource, units in self.uses[number]:
+                        resource.free -= units
+                        resource.turn += 1
+                        _append_head(tries, resource)
+            if not running:
+                return self.times
+            now = running[0][0]
+            while running and running[0][0] == now:
+                _, number = heapq.heappop(running)
+                self._end(number, tries)
+
+    def waits_for(self, number: int) -> str:
+        """What keeps an event from starting, as far as this machine has come."""
+        missing = sorted(self.missing[number])
+        if missing:
+            writer = self.holdings[missing[0]].writer if missing[0] in self.holdings else None
+            return f"residency {missing[0]}, " + (
+                "which nothing makes" if writer is None else f"made by event {writer}"
+            )
+        for resource, units in self.uses[number]:
+            if resource.head != number:
+                return f"its turn on {resource.name} after event {resource.head}"
+            if resource.free < units:
+                return f"{units} {resource.unit} of {resource.name}, which has {resource.free} left"
+        return "nothing"
+
+    def _may_start(self, number: int) -> bool:
+        if self.missing[number]:
+            return False
+        return all(resource.head == number and resource.free >= units for resource, units in self.uses[number])
+
+    def _end(self, number: int, tries: deque[int]) -> None:
+        event = self.events[number]
+        for resource, units in self.returns[number]:
+            resource.free += units
+            _append_head(tries, resource)
+        for made in event.makes:
+            for reader in self.readers[made]:
+                self.missing[reader].discard(made)
+                if not self.missing[reader]:
+                    tries.append(reader)
+            if not self.readers[made]:
+                self._release(made, tries)
+        for read in event.reads:
+            self.still_read[read] -= 1
+            if not self.still_read[read]:
+                self._release(read, tries)
+
+    def _release(self, residency: int, tries: deque[int]) -> None:
+        holding = self.holdings.get(residency)
+        if holding is not None and not holding.stays:
+            room = self.rooms[holding.memory]
+            room.free += holding.bits
+            _append_head(tries, room)
+
+    def _add_cores(self, orders: Orders) -> None:
+        for name, queue in orders.cores:
+            core = _Resource(f"core {name}", 1, "task", queue)
+            for number in queue:
+                self.uses[number].append((core, 1))
+                self.returns[number].append((core, 1))
+
+    def _add_rates(self, orders: Orders, chip: Chip) -> None:
+        lane_rates: defaultdict[tuple[str, str], dict[int, Fraction]] = defaultdict(dict)
+        port_rates: defaultdict[tuple[str, str], dict[int, Fraction]] = defaultdict(dict)
+        for event in orders.events:
+            for lane in event.lanes:
+                mine = lane_rates[lane.link, lane.lane]
+                mine[event.id] = mine.get(event.id, Fraction(0)) + lane.rate
+            for port in event.ports:
+                mine = port_rates[port.memory, port.port]
+                mine[event.id] = mine.get(event.id, Fraction(0)) + port.rate
+        for (link_name, name), queue in orders.lanes:
+            link = chip.link(link_name)
+            self._add_rate(f"lane {name}", chip.lane_rate(link), lane_rates[link_name, name], queue)
+            if link.exclusive:
+                alone = _Resource(f"lane {name}", 1, "use", queue)
+                for number in queue:
+                    self.uses[number].append((alone, 1))
+                    self.returns[number].append((alone, 1))
+        for (memory_name, name), queue in orders.ports:
+            memory = chip.memory(memory_name)
+            port_noun = next(item for item in memory.ports if item.name == name)
+            most = chip.port_rate(memory, port_noun)
+            self._add_rate(f"port {memory_name}.{name}", most, port_rates[memory_name, name], queue)
+
+    def _add_rate(self, name: str, most: Fraction, rates: dict[int, Fraction], queue: tuple[int, ...]) -> None:
+        # exact: everything on one resource is counted in units of 1 / their common denominator
+        scale = math.lcm(most.denominator, *{rate.denominator for rate in rates.values()})
+        resource = _Resource(name, int(most * scale), f"1/{scale} bit/cycle", queue)
+        for number in queue:
+            units = int(rates[number] * scale)
+            self.uses[number].append((resource, units))
+            self.returns[number].append((resource, units))
+
+    def _add_memories(self, orders: Orders, chip: Chip) -> None:
+        queues = dict(orders.memories)
+        held = {holding.memory for holding in orders.holdings}
+        for memory in chip.memories:
+            if memory.name in queues or memory.name in held:
+                name = f"memory {memory.name}"
+                self.rooms[memory.name] = _Resource(name, memory.size_bits, "bits", queues.get(memory.name, ()))
+        for event in orders.events:
+            work = _summed(event.workspace)
+            made = _summed(
+                (holding.memory, holding.bits)
+                for holding in (self.holdings[number] for number in event.makes if number in self.holdings)
+            )
+            for name in sorted({*work, *made}):
+                self.uses[event.id].append((self.rooms[name], work.get(name, 0) + made.get(name, 0)))
+                if name in work:
+                    self.returns[event.id].append((self.rooms[name], work[name]))
+
+
+def _append_head(tries: deque[int], resource: _Resource) -> None:
+    head = resource.head
+    if head is not None:
+        tries.append(head)
+
+
+def _summed(amounts: Iterable[tuple[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for name, bits in amounts:
+        total[name] = total.get(name, 0) + bits
+    return total

@@ -1,0 +1,183 @@
+"""Rules on movement: a transfer takes a real way and books it; a streaming task books a way to its data."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from fractions import Fraction
+
+from weft.model.chip import Link, Memory
+from weft.model.rules.case import Case, Facts, Fault, named, used
+from weft.model.schedule import LaneLoad, PortLoad
+from weft.model.workload import Slot, volume
+
+READS = frozenset({"read", "read_write"})
+WRITES = frozenset({"write", "read_write"})
+
+
+def routes_are_real(case: Case) -> Facts:
+    """Each link of a route joins the memories before and after it; no memory is passed twice."""
+    for transfer in case.schedule.transfers:
+        hops = list(zip(transfer.memories, transfer.links, transfer.memories[1:], strict=False))
+        for source, link, target in hops:
+            if case.links[link].joins(source, target):
+                yield None
+            else:
+                needs = f"{link} to join {source} and {target}"
+                yield Fault(named(transfer), transfer.start, needs, _joined(case.links[link]))
+        if len(set(transfer.memories)) < len(transfer.memories):
+            yield Fault(named(transfer), transfer.start, "each memory passed once", " > ".join(transfer.memories))
+        else:
+            yield None
+
+
+def _joined(link: Link) -> str:
+    return f"{', '.join(sorted(link.a))} with {', '.join(sorted(link.b))}"
+
+
+def transfers_book_their_lanes(case: Case) -> Facts:
+    """A transfer books, at its rate, the lane of each of its links in its direction, and nothing else."""
+    for transfer in case.schedule.transfers:
+        wanted = Counter(
+            LaneLoad(link, case.links[link].lane(source, target), transfer.rate)
+            for source, link, target in zip(transfer.memories, transfer.links, transfer.memories[1:], strict=False)
+        )
+        found = Counter(transfer.lanes)
+        if found == wanted:
+            yield None
+        else:
+            yield Fault(named(transfer), transfer.start, f"lanes {_lanes(wanted)}", _lanes(found))
+
+
+def _lanes(loads: Counter[LaneLoad]) -> str:
+    return ", ".join(sorted(f"{load.lane} at {load.rate}" for load in loads.elements())) or "none"
+
+
+def transfers_book_their_ports(case: Case) -> Facts:
+    """The source is read, the destination written, a memory that is passed both: one port each at least, all at the
+    transfer's rate. One read_write port that does both carries the rate twice."""
+    for transfer in case.schedule.transfers:
+        booked: defaultdict[str, dict[str, Fraction]] = defaultdict(dict)
+        for load in transfer.ports:
+            ports = booked[load.memory]
+            ports[load.port] = ports.get(load.port, Fraction(0)) + load.rate
+        last = len(transfer.memories) - 1
+        for position, name in enumerate(transfer.memories):
+            fine = _ports_do(case.memories[name], booked.get(name, {}), transfer.rate, position > 0, position < last)
+            if fine:
+                yield None
+            else:
+                doing = "writing" if position == last else "reading" if position == 0 else "writing and reading"
+                needs = f"ports of {name} for {doing} at {transfer.rate}"
+                has = ", ".join(f"{port} at {rate}" for port, rate in booked.get(name, {}).items()) or "none"
+                yield Fault(named(transfer), transfer.start, needs, has)
+        astray = sorted(set(booked) - set(transfer.memories))
+        if astray:
+            yield Fault(named(transfer), transfer.start, "ports along its route only", f"ports of {', '.join(astray)}")
+        else:
+            yield None
+
+
+def _ports_do(memory: Memory, booked: dict[str, Fraction], rate: Fraction, written: bool, read: bool) -> bool:
+    reads = writes = either = 0
+    for port in memory.ports:
+        total = booked.get(port.name)
+        if total is None:
+            continue
+        can_read, can_write = read and port.direction in READS, written and port.direction in WRITES
+        both = total == 2 * rate and can_read and can_write
+        if not both and (total != rate or not (can_read or can_write)):
+            return False
+        either += can_read and can_write and not both
+        reads += both or (can_read and not can_write)
+        writes += both or (can_write and not can_read)
+    return max(0, read - reads) + max(0, written - writes) <= either
+
+
+def transfers_move_their_bits(case: Case) -> Facts:
+    """Bits moved are elements times the tensor's width."""
+    for transfer in case.schedule.transfers:
+        bits = volume(transfer.box) * case.tensors[transfer.tensor].bits
+        if transfer.bits == bits:
+            yield None
+        else:
+            yield Fault(named(transfer), transfer.start, f"to move {bits} bits", f"{transfer.bits} bits")
+
+
+def transfers_wait_for_their_links(case: Case) -> Facts:
+    """Set-up is the latency of every link on the route, each rounded up to base cycles."""
+    setups = {
+        link.name: _rounded_up(Fraction(link.latency_cycles * case.chip.base_clock_hz, link.clock_hz))
+        for link in case.chip.links
+    }
+    for transfer in case.schedule.transfers:
+        setup = sum(setups[link] for link in transfer.links)
+        if transfer.setup_cycles == setup:
+            yield None
+        else:
+            yield Fault(named(transfer), transfer.start, f"{setup} set-up cycles", str(transfer.setup_cycles))
+
+
+def transfers_take_their_time(case: Case) -> Facts:
+    """Duration is bits over rate, rounded up, and the set-up."""
+    for transfer in case.schedule.transfers:
+        cycles = _rounded_up(transfer.bits / transfer.rate) + transfer.setup_cycles
+        if transfer.end - transfer.start == cycles:
+            yield None
+        else:
+            needs = f"{cycles} cycles for {transfer.bits} bits at {transfer.rate} after {transfer.setup_cycles}"
+            yield Fault(named(transfer), transfer.start, needs, f"{transfer.end - transfer.start} cycles")
+
+
+def _rounded_up(value: Fraction) -> int:
+    return -(-value.numerator // value.denominator)
+
+
+def streams_have_a_way(case: Case) -> Facts:
+    """The lanes of a streaming task lead from where its operand lies to its core (back, for an output), and it books
+    a port there."""
+    known: dict[tuple[str, Slot, str, frozenset[tuple[str, str]], bool], bool] = {}
+    for task in case.schedule.tasks:
+        slots = {operand.name: operand.slot for operand in case.ops[task.op].operands}
+        lanes = frozenset((load.link, load.lane) for load in task.lanes)
+        for use in (*task.reads, task.writes):
+            slot = slots.get(use.operand)
+            if not use.streamed or slot is None:
+                continue
+            inward = use is not task.writes
+            key = (task.core, slot, use.memory, lanes, inward)
+            if key not in known:
+                known[key] = _leads(case, *key)
+            if known[key]:
+                yield None
+            else:
+                needs = f"lanes {'from' if inward else 'to'} {use.memory} {'to' if inward else 'from'} {task.core}"
+                has = ", ".join(sorted(lane for _, lane in lanes)) or "none"
+                yield Fault(used(task, use), task.start, needs, has)
+            directions = READS if inward else WRITES
+            if _books(case.memories[use.memory], task.ports, directions):
+                yield None
+            else:
+                needs = f"a port of {use.memory} for {'reading' if inward else 'writing'}"
+                has = ", ".join(f"{load.memory}.{load.port}" for load in task.ports) or "none"
+                yield Fault(used(task, use), task.start, needs, has)
+
+
+def _leads(case: Case, core: str, slot: Slot, memory: str, lanes: frozenset[tuple[str, str]], inward: bool) -> bool:
+    """Whether the lanes lead from `memory` to a memory of the core that holds the slot (or back, for a write)."""
+    goals = {level.memory for level in case.cores[core].chain(slot)} - {memory}
+    links = [case.links[name] for name in sorted({link for link, _ in lanes})]
+    reached, frontier = {memory}, [memory]
+    while frontier:
+        here = frontier.pop()
+        for link in links:
+            for there in (link.a | link.b) - reached:
+                source, target = (here, there) if inward else (there, here)
+                if link.joins(source, target) and (link.name, link.lane(source, target)) in lanes:
+                    reached.add(there)
+                    frontier.append(there)
+    return bool(goals & reached)
+
+
+def _books(memory: Memory, loads: tuple[PortLoad, ...], directions: frozenset[str]) -> bool:
+    able = {port.name for port in memory.ports if port.direction in directions}
+    return any(load.memory == memory.name and load.port in able for load in loads)
