@@ -98,7 +98,7 @@ def cut_traffic(problem: Problem, mapping: Mapping, cut: Cut) -> CutTraffic:
         raise ValueError(f"operand {cut.operand.name} lies outside its tensor")
     rest = visits(tuple(line for dim, line in along.items() if dim not in cut.operand.dims))
     width = problem.width(cut.operand.name)
-    steps = rest.steps * math.prod(count for each in profiles for _, count in each.steps)
+    steps = rest.steps * math.prod(sum(count for _, count in each.steps) for each in profiles)
     tile = math.prod(each.tile for each in profiles)
     fresh = _fresh(cut, profiles)
     if cut.operand.slot != "O":
