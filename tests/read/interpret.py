@@ -107,10 +107,21 @@ RULES = {
 }
 
 
+def tap_reversed(weight, strides):
+    """Weights as a transposed convolution reads them: taps of one output phase (stride apart) in reverse."""
+    for axis, stride in enumerate(strides, start=2):
+        order = np.arange(weight.shape[axis])
+        for phase in range(stride):
+            order[phase::stride] = order[phase::stride][::-1]
+        weight = np.take(weight, order, axis=axis)
+    return weight
+
+
 def run_onnx(model, given):
     """The model's outputs by ONNX Runtime, {name: array}."""
     import onnxruntime
 
+    onnxruntime.set_default_logger_severity(4)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     feeds = {value.name: given[value.name] for value in session.get_inputs()}

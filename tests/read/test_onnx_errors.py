@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 from interpret import make_model, random
 from onnx import TensorProto, helper
@@ -143,7 +144,10 @@ def test_an_input_without_a_shape():
 def test_an_input_of_text():
     model = make_model([node("Identity", ["x"], ["y"])], {"x": [2]}, {"y": None})
     model.graph.input[0].type.tensor_type.elem_type = TensorProto.STRING
-    assert refused(model) == "net: input 'x': an input must be a tensor of numbers; export the numeric part only"
+    assert refused(model) == (
+        "net: input 'x': a tensor must hold numbers of a type that ONNX defines, not type 8; "
+        "export the numeric part only"
+    )
 
 
 def test_a_size_that_becomes_zero_on_the_way():
@@ -270,4 +274,16 @@ def test_a_transposed_convolution_with_holes():
     assert of(nodes, {"x": [1, 1, 4, 4]}, {"y": None}, {"w": random(1, 1, 2, 2)}) == (
         "net: node 'up': a transposed convolution must have kernel >= stride, and dilation or stride 1, "
         "not kernel 2, stride 3, dilation 1; replace it with Resize and Conv"
+    )
+
+
+def test_a_name_that_is_not_utf8():
+    model = make_model([node("Relu", ["x"], ["y"], name="abc")], {"x": [2]}, {"y": None})
+    damaged = onnx.load_model_from_string(model.SerializeToString().replace(b"abc", b"a\x80c"))
+    assert refused(damaged) == "net: the names in a model must be UTF-8; export the network again"
+
+
+def test_a_name_with_line_breaks_stays_on_one_line():
+    assert of([node("Foo", ["x"], ["y"], name="a\nb")], {"x": [2]}, {"y": None}) == (
+        "net: node 'a b': every operator must be one that weft knows, not Foo; export the network without it"
     )

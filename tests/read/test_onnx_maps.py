@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from interpret import index_of, make_model, points, random, run, run_onnx
+from interpret import index_of, make_model, points, random, run, run_onnx, tap_reversed
 from onnx import helper, numpy_helper
 
 from weft.read.onnx import read_model
@@ -183,16 +183,6 @@ def test_a_box_holds_exactly_the_range_of_indices_that_its_loops_touch(name):
 
 def attribute(entry, name, default):
     return next((list(a.ints) for a in entry.attribute if a.name == name), default)
-
-
-def tap_reversed(weight, strides):
-    """Weights as a transposed convolution reads them: taps of one output phase (stride apart) in reverse."""
-    for axis, stride in enumerate(strides, start=2):
-        order = np.arange(weight.shape[axis])
-        for phase in range(stride):
-            order[phase::stride] = order[phase::stride][::-1]
-        weight = np.take(weight, order, axis=axis)
-    return weight
 
 
 def test_a_transposed_convolution_multiplies_no_inserted_zeros():

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from weft.errors import ModelError
 from weft.model.workload import Workload
 from weft.read.onnx.emit import emit
 from weft.read.onnx.infer import infer
@@ -32,11 +33,23 @@ def read_model(source: str | Path | Any, dims: Mapping[str, int] | None = None, 
     """
     if isinstance(source, str | Path):
         return read_onnx(source, dims)
-    label = name or source.graph.name or "model"
+    label = name or _graph_name(source) or "model"
     return _read(source, dims or {}, where=label, name=label)
 
 
 def _read(model: Any, dims: Mapping[str, int], where: str, name: str) -> Workload:
-    raw = prepare(model, dims, where=where, name=name)
-    graph = infer(raw)
-    return emit(graph)
+    try:
+        return emit(infer(prepare(model, dims, where=where, name=name)))
+    except UnicodeDecodeError:
+        raise ModelError("the names in a model must be UTF-8", where=where, remedy="export the network again") from None
+    except ModelError as error:
+        if "\n" not in str(error):
+            raise
+        raise ModelError(" ".join(str(error).split())) from None  # a name in the file has line breaks
+
+
+def _graph_name(model: Any) -> str:
+    try:
+        return str(model.graph.name)
+    except UnicodeDecodeError:
+        return ""

@@ -48,7 +48,7 @@ def conv(graph: Graph, node: Node) -> Emitted:
             remedy="export the network again",
         )
     channels = _Channels(groups, kernel[1], kernel[0] // groups)
-    axes = windows(graph, node, shape[2:], kernel[2:])
+    axes = windows(node, shape[2:], kernel[2:], graph.at(node))
     outs, taps = spatial(len(axes), "O"), spatial(len(axes), "F")
     result = graph.shape(output)
     sizes = tuple(window.out() for window in axes)

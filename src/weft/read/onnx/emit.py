@@ -5,24 +5,20 @@ from __future__ import annotations
 from weft.errors import ModelError
 from weft.model.workload import Note, Op, Tensor, TensorRole, View, Workload
 from weft.read.dtypes import dtype_bits
-from weft.read.onnx.graph import Graph, Node
+from weft.read.onnx.graph import Graph
 from weft.read.onnx.table import BUILDERS
-
-_MANY_OUTPUTS = frozenset({"Split"})
 
 
 def emit(graph: Graph) -> Workload:
     """The workload of a graph.
 
-    Errors: ModelError where a node uses an output that weft does not read, or nothing is left to compute.
+    Errors: ModelError where nothing is left to compute.
     """
     ops: list[Op] = []
     views: list[View] = []
     notes: list[Note] = list(graph.notes)
     tensors: dict[str, Tensor] = {}
-    used = {name for node in graph.nodes for name in node.inputs} | set(graph.outputs)
     for node in graph.nodes:
-        _check_outputs(graph, node, used)
         made = BUILDERS[node.op_type](graph, node)
         ops += made.ops
         views += made.views
@@ -66,14 +62,3 @@ def _tensor(graph: Graph, name: str, bits: int | None) -> Tensor:
     elif graph.is_constant(name):
         role = "weight"
     return Tensor(name, info.shape, bits or dtype_bits(info.dtype), role, info.dtype)
-
-
-def _check_outputs(graph: Graph, node: Node, used: set[str]) -> None:
-    """Only Split has several outputs; a mask or running mean that someone reads is not modelled."""
-    for extra in node.outputs[1:]:
-        if extra and extra in used and node.op_type not in _MANY_OUTPUTS:
-            raise ModelError(
-                f"only the first output of {node.op_type} may be used, not '{extra}'",
-                where=graph.at(node),
-                remedy="export the network for inference",
-            )

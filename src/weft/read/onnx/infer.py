@@ -17,6 +17,7 @@ from weft.errors import ModelError
 from weft.model.workload import Note
 from weft.read.onnx.elementwise import elementwise, norm, softmax
 from weft.read.onnx.graph import Array, Graph, Info, Node, Raw, elements
+from weft.read.onnx.pool import pool, pooled_shape
 from weft.read.onnx.proto import dtype_name
 from weft.read.onnx.table import BUILDERS, COMPARISONS
 
@@ -34,6 +35,8 @@ _FOLDABLE = frozenset(
 
 _DATA_LIMIT = 4096
 """Constants up to this many elements are shown to ONNX's shape inference (a Reshape's target, a Slice's starts)."""
+
+_MANY_OUTPUTS = frozenset({"Split"})
 
 _OUT_OF_SCOPE = {
     "LSTM": "unroll it into Gemm, Sigmoid, Tanh and Mul",
@@ -58,6 +61,7 @@ def infer(raw: Raw) -> Graph:
     for name, tensor in raw.constants.items():
         infos[name] = _initializer_info(tensor, raw.where)
         known[name] = _lazy(tensor)
+    used = {name for node in raw.nodes for name in node.inputs} | set(raw.outputs)
     nodes: list[Node] = []
     for node in raw.nodes:
         values = _fold(raw, node, infos, known)
@@ -74,6 +78,7 @@ def infer(raw: Raw) -> Graph:
                 where=f"{raw.where}: node '{node.name}'",
                 remedy=_OUT_OF_SCOPE.get(node.op_type, "export the network without it"),
             )
+        _check_outputs(raw, node, used)
         for output, info in _infer_node(raw, node, infos, known).items():
             infos[output] = info
             stated = raw.declared.get(output)
@@ -86,6 +91,17 @@ def infer(raw: Raw) -> Graph:
     return Graph(raw.name, raw.where, raw.opset, live, infos, tuple(raw.inputs), raw.outputs, known, tuple(notes))
 
 
+def _check_outputs(raw: Raw, node: Node, used: set[str]) -> None:
+    """Only Split has several outputs; a mask or running mean that someone reads is not modelled."""
+    for extra in node.outputs[1:]:
+        if extra and extra in used and node.op_type not in _MANY_OUTPUTS:
+            raise ModelError(
+                f"only the first output of {node.op_type} may be used, not '{extra}'",
+                where=f"{raw.where}: node '{node.name}'",
+                remedy="export the network for inference",
+            )
+
+
 def _initializer_info(tensor: Any, where: str) -> Info:
     shape = tuple(int(size) for size in tensor.dims)
     if any(size < 0 for size in shape):
@@ -94,7 +110,7 @@ def _initializer_info(tensor: Any, where: str) -> Info:
             where=f"{where}: initializer '{tensor.name}'",
             remedy="export the network again",
         )
-    return Info(shape, dtype_name(tensor.data_type))
+    return Info(shape, dtype_name(tensor.data_type, f"{where}: initializer '{tensor.name}'"))
 
 
 def _lazy(tensor: Any) -> Callable[[], Array | None]:
@@ -181,8 +197,12 @@ def _infer_node(
             where=at,
             remedy="export the network again",
         )
+    if BUILDERS[node.op_type] is pool:
+        data = infos[node.inputs[0]]
+        found = {node.outputs[0]: Info(pooled_shape(node, data.shape, at), data.dtype)}
+        return {name: _positive(name, info, at) for name, info in found.items()}
     reason = ""
-    found: dict[str, Info] = {}
+    found = {}
     try:
         found = _ask_onnx(raw, node, infos, known, as_float=False)
     except Exception as error:
@@ -207,14 +227,18 @@ def _infer_node(
                 where=at,
                 remedy="check the shapes" if reason else "simplify the model (for example with onnxslim)",
             )
-        if any(size < 1 for size in info.shape):
-            raise ModelError(
-                f"a size must be positive, and '{output}' is {list(info.shape)}",
-                where=at,
-                remedy="check the sizes of the input, kernel and stride",
-            )
-        result[output] = info
+        result[output] = _positive(output, info, at)
     return result
+
+
+def _positive(tensor: str, info: Info, at: str) -> Info:
+    if any(size < 1 for size in info.shape):
+        raise ModelError(
+            f"a size must be positive, and '{tensor}' is {list(info.shape)}",
+            where=at,
+            remedy="check the sizes of the input, kernel and stride",
+        )
+    return info
 
 
 def _same_shape(node: Node, infos: Mapping[str, Info]) -> Info | None:
@@ -286,7 +310,7 @@ def _ask_onnx(
         if as_float:
             dtype = declared.dtype if declared else infos[node.inputs[0]].dtype
         else:
-            dtype = dtype_name(tensor.elem_type)
+            dtype = dtype_name(tensor.elem_type, f"{raw.where}: node '{node.name}'")
         result[name] = Info(tuple(int(dim.dim_value) for dim in tensor.shape.dim), dtype)
     return result
 

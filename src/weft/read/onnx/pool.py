@@ -12,24 +12,28 @@ def pool(graph: Graph, node: Node) -> Emitted:
     """MaxPool, AveragePool, LpPool: loops B G, output pixels, window taps."""
     shape = graph.shape(node.inputs[0])
     kernel = node.ints("kernel_shape", ())
-    _check_rank(graph, node, shape)
-    axes = windows(graph, node, shape[2:], kernel)
+    axes = windows(node, shape[2:], kernel, graph.at(node))
+    return _pool(graph, node, axes, graph.shape(node.outputs[0])[2:])
+
+
+def pooled_shape(node: Node, shape: tuple[int, ...], at: str) -> tuple[int, ...]:
+    """Output shape of a pool over an input of `shape`.
+
+    Rounding up drops a window that would start in the trailing padding, as ONNX Runtime does; ONNX's own inference
+    keeps it in older operator sets.
+    """
+    if len(shape) < 3:
+        raise _rank_error(node, shape, at)
+    axes = windows(node, shape[2:], node.ints("kernel_shape", ()), at)
     ceil = node.integer("ceil_mode", 0) != 0 and node.text("auto_pad", "NOTSET") == "NOTSET"
-    sizes = tuple(window.out(ceil) for window in axes)
-    result = graph.shape(node.outputs[0])
-    if result != (*shape[:2], *sizes):
-        raise ModelError(
-            f"the output's shape must be {[*shape[:2], *sizes]}, not {list(result)}",
-            where=graph.at(node),
-            remedy="export the network again",
-        )
-    return _pool(graph, node, axes, sizes)
+    return (*shape[:2], *(window.out(ceil) for window in axes))
 
 
 def global_pool(graph: Graph, node: Node) -> Emitted:
     """GlobalAveragePool, GlobalMaxPool, GlobalLpPool: one window that is the whole input."""
     shape = graph.shape(node.inputs[0])
-    _check_rank(graph, node, shape)
+    if len(shape) < 3:
+        raise _rank_error(node, shape, graph.at(node))
     axes = tuple(Window(size, size, 1, 1, 0, 0) for size in shape[2:])
     return _pool(graph, node, axes, (1,) * len(axes))
 
@@ -115,10 +119,9 @@ def reduced_letter(letter: str) -> str:
     return "FB" if letter == "B" else "F" + letter[1:]
 
 
-def _check_rank(graph: Graph, node: Node, shape: tuple[int, ...]) -> None:
-    if len(shape) < 3:
-        raise ModelError(
-            f"the input of {node.op_type} must have rank 3 or more, not {len(shape)}",
-            where=graph.at(node),
-            remedy="export the network again",
-        )
+def _rank_error(node: Node, shape: tuple[int, ...], at: str) -> ModelError:
+    return ModelError(
+        f"the input of {node.op_type} must have rank 3 or more, not {len(shape)}",
+        where=at,
+        remedy="export the network again",
+    )

@@ -15,6 +15,7 @@ from weft.errors import ModelError, suggestion
 from weft.model.workload import Note
 from weft.read.onnx.graph import Info, Node, Raw
 
+_NO_NUMBERS = (onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING)
 _DEFAULT_DOMAINS = ("", "ai.onnx")
 
 
@@ -79,13 +80,22 @@ def prepare(model: Any, dims: Mapping[str, int], where: str, name: str) -> Raw:
     declared = {
         value.name: info
         for value in (*graph.value_info, *graph.output)
-        if (info := _declared_info(value, sizes)) is not None
+        if (info := _declared_info(value, sizes, where)) is not None
     }
     return Raw(name, where, opset, ordered, inputs, outputs, constants, declared, tuple(notes))
 
 
-def dtype_name(elem_type: int) -> str:
-    """numpy's name of an ONNX element type ("float32", "bfloat16", "int4")."""
+def dtype_name(elem_type: int, at: str) -> str:
+    """numpy's name of an ONNX element type ("float32", "bfloat16", "int4").
+
+    Errors: ModelError, pointing at `at`, for text and for numbers that ONNX does not define.
+    """
+    if elem_type in _NO_NUMBERS or elem_type not in onnx.TensorProto.DataType.values():
+        raise ModelError(
+            f"a tensor must hold numbers of a type that ONNX defines, not type {elem_type}",
+            where=at,
+            remedy="export the numeric part only",
+        )
     if elem_type in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE):
         return "float32" if elem_type == onnx.TensorProto.FLOAT else "float64"
     return str(onnx.TensorProto.DataType.Name(elem_type)).lower()
@@ -133,8 +143,8 @@ def _checked_dims(graph: Any, constants: Mapping[str, Any], dims: Mapping[str, i
 
 def _input_info(value: Any, sizes: Mapping[str, int], where: str) -> Info:
     at = f"{where}: input '{value.name}'"
-    if not value.type.HasField("tensor_type") or value.type.tensor_type.elem_type in (0, onnx.TensorProto.STRING):
-        raise ModelError("an input must be a tensor of numbers", where=at, remedy="export the numeric part only")
+    if not value.type.HasField("tensor_type"):
+        raise ModelError("an input must be a tensor", where=at, remedy="export the numeric part only")
     if not value.type.tensor_type.HasField("shape"):
         raise ModelError("an input must have a shape", where=at, remedy="export the network with fixed input shapes")
     shape = []
@@ -158,16 +168,20 @@ def _input_info(value: Any, sizes: Mapping[str, int], where: str) -> Info:
                 remedy="export the network with a fixed input shape",
             )
         shape.append(size)
-    return Info(tuple(shape), dtype_name(value.type.tensor_type.elem_type))
+    return Info(tuple(shape), dtype_name(value.type.tensor_type.elem_type, at))
 
 
-def _declared_info(value: Any, sizes: Mapping[str, int]) -> Info | None:
+def _declared_info(value: Any, sizes: Mapping[str, int], where: str) -> Info | None:
     """The shape the file states for a tensor; None where it is incomplete."""
     tensor = value.type.tensor_type
     if not value.type.HasField("tensor_type") or not tensor.HasField("shape") or not tensor.elem_type:
         return None
     shape = [int(dim.dim_value) or sizes.get(dim.dim_param, 0) for dim in tensor.shape.dim]
-    return Info(tuple(shape), dtype_name(tensor.elem_type)) if all(size > 0 for size in shape) else None
+    return (
+        Info(tuple(shape), dtype_name(tensor.elem_type, f"{where}: tensor '{value.name}'"))
+        if all(size > 0 for size in shape)
+        else None
+    )
 
 
 def _nodes(protos: Iterable[Any], where: str) -> Iterable[Node]:

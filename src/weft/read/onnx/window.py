@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from weft.errors import ModelError
-from weft.read.onnx.graph import Graph, Node
+from weft.read.onnx.graph import Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +36,10 @@ class Window:
         return count - ((count - 1) * self.stride >= self.size + self.pad_begin)
 
 
-def windows(graph: Graph, node: Node, sizes: tuple[int, ...], kernel: tuple[int, ...]) -> tuple[Window, ...]:
+def windows(node: Node, sizes: tuple[int, ...], kernel: tuple[int, ...], at: str) -> tuple[Window, ...]:
     """The node's spatial axes, `auto_pad` resolved.
 
-    Args:    sizes: input sizes, outermost first.   kernel: kernel sizes, likewise.
+    Args:    sizes: input sizes, outermost first.   kernel: kernel sizes, likewise.   at: where the node is.
     Errors:  ModelError for attributes of another rank, or that are not positive.
     """
     rank = len(sizes)
@@ -51,7 +51,7 @@ def windows(graph: Graph, node: Node, sizes: tuple[int, ...], kernel: tuple[int,
         if len(values) != count or min(values, default=least) < least:
             raise ModelError(
                 f"{name} must be {count} numbers of at least {least}, not {list(values)}",
-                where=graph.at(node),
+                where=at,
                 remedy="export the network again",
             )
     auto = node.text("auto_pad", "NOTSET")
