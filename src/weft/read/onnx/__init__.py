@@ -40,8 +40,6 @@ def read_model(source: str | Path | Any, dims: Mapping[str, int] | None = None, 
 def _read(model: Any, dims: Mapping[str, int], where: str, name: str) -> Workload:
     try:
         return emit(infer(prepare(model, dims, where=where, name=name)))
-    except UnicodeDecodeError:
-        raise ModelError("the names in a model must be UTF-8", where=where, remedy="export the network again") from None
     except ModelError as error:
         if "\n" not in str(error):
             raise
@@ -49,7 +47,8 @@ def _read(model: Any, dims: Mapping[str, int], where: str, name: str) -> Workloa
 
 
 def _graph_name(model: Any) -> str:
+    """The graph's own name; "" where it is no text, which reading then refuses."""
     try:
-        return str(model.graph.name)
+        return model.graph.name if isinstance(model.graph.name, str) else ""
     except UnicodeDecodeError:
         return ""

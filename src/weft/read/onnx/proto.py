@@ -53,6 +53,7 @@ def prepare(model: Any, dims: Mapping[str, int], where: str, name: str) -> Raw:
     Returns: the graph with named nodes in topological order, its weights set aside.
     Errors:  ModelError for a bad dim, a tensor nobody makes, a cycle, a subgraph.
     """
+    _check_names(model.graph, where)
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     notes: list[Note] = []
     for sparse in model.graph.sparse_initializer:
@@ -99,6 +100,21 @@ def dtype_name(elem_type: int, at: str) -> str:
     if elem_type in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE):
         return "float32" if elem_type == onnx.TensorProto.FLOAT else "float64"
     return str(onnx.TensorProto.DataType.Name(elem_type)).lower()
+
+
+def _check_names(graph: Any, where: str) -> None:
+    """Protobuf hands out names that are not UTF-8 as bytes, or fails on them, by its version."""
+    try:
+        names = [graph.name]
+        for item in (*graph.initializer, *graph.input, *graph.output, *graph.value_info):
+            names.append(item.name)
+        for node in graph.node:
+            names += [node.name, node.op_type, node.domain, *node.input, *node.output]
+        whole = all(isinstance(name, str) for name in names)
+    except UnicodeDecodeError:
+        whole = False
+    if not whole:
+        raise ModelError("the names in a model must be UTF-8", where=where, remedy="export the network again")
 
 
 def _light_copy(model: Any) -> Any:
