@@ -21,7 +21,7 @@ def price(problem: Problem, mapping: Mapping) -> Price:
     busy: dict[str, int] = {}
     for item in every:
         for flow in item.flows:
-            name = flow.memory if flow.flow == "link" else f"{flow.memory}.{flow.port}"
+            name = flow.port if flow.flow == "link" else f"{flow.memory}.{flow.port}"
             busy[name] = busy.get(name, 0) + flow.busy_cycles
     compute = 1
     for dim, size in problem.op.dims:

@@ -13,7 +13,7 @@ class FlowTotal:
     """One flow of one operand over the whole nest, all instances together.
 
     Args:
-        memory, port: where it is counted; for a link the link's name, twice.
+        memory, port: where it is counted; for a link its name and its lane (one for both directions if half duplex).
         flow:    one of the four flows, or "link".
         bits:    bits moved.
         accesses: port accesses of the smallest size (0 for a link).

@@ -90,7 +90,7 @@ def build(problem: Problem, spatial: tuple[Unroll, ...], lattice: Lattice) -> Ta
             cut = Cut(operand, index, places[lower] if lower >= 0 else None, places[upper], (), None)
             for up in (False, True) if operand.slot == "O" else (False,):
                 for pipe in pipes(problem, cut, up):
-                    names.setdefault(pipe.name if pipe.flow == "link" else f"{pipe.name}.{pipe.port}", len(names))
+                    names.setdefault(pipe.port if pipe.flow == "link" else f"{pipe.name}.{pipe.port}", len(names))
             jobs.append((operand, lower, upper, cut))
     for operand, lower, upper, cut in jobs:
         kept.append(_table(problem, array, lattice, states, names, operand, lower, upper, cut))
@@ -103,7 +103,7 @@ def _pack_pipes(problem: Problem, cut: Cut, up: bool, names: dict[str, int]) -> 
     energy = np.zeros((len(found), 2), np.float64)
     for row, pipe in enumerate(found):
         link = pipe.flow == "link"
-        name = pipe.name if link else f"{pipe.name}.{pipe.port}"
+        name = pipe.port if link else f"{pipe.name}.{pipe.port}"
         whole[row] = (
             pipe.rate.numerator,
             pipe.rate.denominator,

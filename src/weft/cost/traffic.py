@@ -66,15 +66,18 @@ def pipes(problem: Problem, cut: Cut, up: bool) -> tuple[Pipe, ...]:
         rate = Fraction(port.bandwidth_bits * memory.clock_hz, core.clock_hz * slower)
         return Pipe(memory.name, port.name, flow, rate, port.access_bits, memory.energy_pj_per_bit(port, flow), above)
 
-    def link_pipe(link: Link) -> Pipe:
+    def link_pipe(link: Link, inner: str, outer: str) -> Pipe:
+        lane = link.lane(inner, outer) if up else link.lane(outer, inner)
         rate = Fraction(link.bandwidth_bits * link.clock_hz, core.clock_hz * divisor)
         latency = math.ceil(Fraction(link.latency_cycles * core.clock_hz, link.clock_hz))
-        return Pipe(link.name, link.name, "link", rate, 1, link.pj_per_bit, True, latency)
+        return Pipe(link.name, lane, "link", rate, 1, link.pj_per_bit, True, latency)
 
     found: list[Pipe] = []
     if cut.lower is not None:
         found.append(port_pipe(chip.memory(cut.lower.memory), "to_above" if up else "from_above", False, 1))
-    found += [link_pipe(chip.link(name)) for name in cut.upper.links]
+        nodes = (cut.lower.memory, *cut.upper.via, cut.upper.memory)
+        ends = itertools.pairwise(nodes)
+        found += [link_pipe(chip.link(name), a, b) for name, (a, b) in zip(cut.upper.links, ends, strict=False)]
     for name in cut.upper.via:
         passing: tuple[Flow, Flow] = ("from_below", "to_above") if up else ("from_above", "to_below")
         for flow in passing:

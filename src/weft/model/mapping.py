@@ -131,8 +131,8 @@ class Place:
     Args:
         memory:   its name.
         serves:   array dims one instance serves.
-        links:    links crossed between the place below and this one (empty inside a core).
-        via:      memories passed on those links, written and read on the way.
+        links:    links crossed from the place below up to this one, in that order (empty inside a core).
+        via:      memories passed between those links, written and read on the way.
         optional: the operand may go past it.
     """
 

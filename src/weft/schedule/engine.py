@@ -20,6 +20,10 @@ from weft.schedule.options import Option, Part, hub_memory
 from weft.schedule.pieces import Cell, Grid, make_grid
 
 
+SHARES = (Fraction(1), Fraction(3, 4), Fraction(1, 2), Fraction(1, 4))
+"""Parts of a path's rate that a transfer may take: less than all, where that ends sooner beside what else runs."""
+
+
 @dataclass(slots=True)
 class Held:
     """A box in a memory while the engine works on it; `readers` keep it until they end."""
@@ -82,6 +86,7 @@ class Engine:
         self.next_use: dict[tuple[str, str], list[int]] = {}
         self.uses_left: dict[tuple[str, Cell], int] = {}
         self.uses_here: dict[tuple[str, Cell, str], int] = {}
+        self.gone: dict[tuple[str, str, Cell], int] = {}
         self.event = 0
         self._prepare()
 
@@ -259,6 +264,8 @@ class Engine:
         bits = volume(box) * self.bits[tensor]
         holders = {id(h): h for h in (self.where[tensor][cell][source] for cell in cells)}
         ready = max(held.valid_from for held in holders.values())
+        # What is fetched again waits until the copy that was let go has really left.
+        ready = max([ready, *(self.gone.get((target, tensor, cell), 0) for cell in cells)])
         best: tuple[int, int, int, Route, list[tuple[str, str, str]], list[tuple[str, str]], int] | None = None
         space = self.space[target].earliest(ready, bits)
         if space is None:
@@ -273,7 +280,7 @@ class Engine:
                 for name, a, b in zip(route.links, route.memories, route.memories[1:], strict=False)
             ]
             ports = self._transfer_ports(route, slot)
-            rate = min(
+            whole = min(
                 [self._lane(link, lane).capacity for link, lane, _ in lanes]
                 + [self._port(memory, port).capacity // ports.count((memory, port)) for memory, port in ports]
             )
@@ -281,12 +288,16 @@ class Engine:
                 math.ceil(Fraction(link.latency_cycles * self.chip.base_clock_hz, link.clock_hz))
                 for link in map(self.chip.link, route.links)
             )
-            duration = -(-bits * self.scale // rate) + setup
-            lines = [(self._lane(l, n), rate) for l, n, _ in lanes]
-            lines += [(self._port(*at), rate * ports.count(at)) for at in dict.fromkeys(ports)]
-            start = self._window(space, duration, lines)
-            if best is None or start + duration < best[1]:
-                best = (start, start + duration, rate, route, lanes, ports, setup)
+            for share in SHARES:
+                rate = max(1, whole * share.numerator // share.denominator)
+                duration = -(-bits * self.scale // rate) + setup
+                if best is not None and space + duration >= best[1]:
+                    continue
+                lines = [(self._lane(link, lane), rate) for link, lane, _ in lanes]
+                lines += [(self._port(*at), rate * ports.count(at)) for at in dict.fromkeys(ports)]
+                start = self._window(space, duration, lines)
+                if best is None or start + duration < best[1]:
+                    best = (start, start + duration, rate, route, lanes, ports, setup)
         if best is None:
             raise Stuck(Infeasible(tensor, f"no links lead from '{source}' to '{target}'"))
         start, end, rate, route, lanes, ports, setup = best
@@ -488,6 +499,7 @@ class Engine:
         for cell in held.cells:
             if self.where[held.tensor][cell].get(held.memory) is held:
                 del self.where[held.tensor][cell][held.memory]
+                self.gone[held.memory, held.tensor, cell] = held.last_read
 
     def _used(self, touch: _Touch) -> None:
         for cell in touch.cells:

@@ -72,7 +72,9 @@ def setting_for(
         chain = [Place(level.memory, level.serves) for level in core.chain(operand.slot)]
         if operand.name in streamed and chain[-1].memory != chip.outermost:
             route = chip.routes(chip.outermost, chain[-1].memory)[0]
-            chain.append(Place(chip.outermost, sides, tuple(reversed(route.links)), route.memories[1:-1]))
+            chain.append(
+                Place(chip.outermost, sides, tuple(reversed(route.links)), tuple(reversed(route.memories[1:-1])))
+            )
         else:
             resident.add(operand.name)
         places.append((operand.name, tuple(chain)))

@@ -9,6 +9,7 @@ from fractions import Fraction
 
 from weft.model.chip import Chip
 from weft.model.schedule import Residency, Schedule, Task, Transfer
+from weft.model.workload import intersect
 
 Event = Task | Transfer
 
@@ -48,6 +49,8 @@ def retime(schedule: Schedule, chip: Chip) -> Schedule:
         made.setdefault(residency.writer, []).append(residency.id)
     stays = {r.id for r in schedule.residencies if r.end == schedule.latency_cycles and r.memory == chip.outermost}
 
+    after = _waits(schedule)
+    gone: set[int] = set()
     start: dict[int, int] = {}
     end: dict[int, int] = {}
     valid = set(made.get(-1, ()))
@@ -57,6 +60,7 @@ def retime(schedule: Schedule, chip: Chip) -> Schedule:
 
     def release(residency_id: int) -> None:
         residency = by_id[residency_id]
+        gone.add(residency_id)
         if residency_id not in stays:
             used["memory", residency.memory] -= residency.bits
 
@@ -66,6 +70,8 @@ def retime(schedule: Schedule, chip: Chip) -> Schedule:
             progress = False
             for event_id in sorted(waiting):
                 if not all(residency_id in valid for residency_id in reads[event_id]):
+                    continue
+                if not all(earlier in gone for earlier in after.get(event_id, ())):
                     continue
                 need = needs[event_id]
                 if any(
@@ -107,6 +113,24 @@ def retime(schedule: Schedule, chip: Chip) -> Schedule:
                 if readers[residency_id] == 0:
                     release(residency_id)
     return _with_times(schedule, start, end, stays)
+
+
+def _waits(schedule: Schedule) -> dict[int, list[int]]:
+    """For each event the residencies that must have ended before it starts.
+
+    A box comes into a memory again only when the copy that was there before has left: what is held is held once.
+    """
+    places: dict[tuple[str, str], list[Residency]] = {}
+    for residency in schedule.residencies:
+        places.setdefault((residency.memory, residency.tensor), []).append(residency)
+    after: dict[int, list[int]] = {}
+    for group in places.values():
+        group.sort(key=lambda residency: (residency.start, residency.id))
+        for number, later in enumerate(group):
+            for earlier in group[:number]:
+                if intersect(earlier.box, later.box) is not None and later.writer >= 0:
+                    after.setdefault(later.writer, []).append(earlier.id)
+    return after
 
 
 def _needs(
