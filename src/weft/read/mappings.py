@@ -92,7 +92,7 @@ def _read_json(text: str, path: str) -> tuple[NamedMapping, ...]:
         ) from error
     if isinstance(document, dict) and isinstance(document.get("ops"), list):
         return tuple(_weft_op(entry, path, index) for index, entry in enumerate(document["ops"]))
-    layers = document if isinstance(document, list) else document.get("layers")
+    layers = document.get("layers") if isinstance(document, dict) else document
     if not isinstance(layers, list):
         raise MappingError(
             "a mapping file must have a list of 'ops' (weft's) or 'layers' (ZigZag's), not neither",
@@ -204,6 +204,7 @@ def _spatial(text: str, where: str) -> dict[Slot, tuple[tuple[Spread, ...], ...]
         found[_slot(slot)] = tuple(tuple(level) for level in reader.levels())
         if not reader.peek("}"):
             reader.take(",")
+    reader.take("}")
     return found
 
 
@@ -219,15 +220,14 @@ class _Tokens:
         return self.at < len(self.tokens) and self.tokens[self.at] == token
 
     def word(self) -> str:
-        if self.at == len(self.tokens):
-            raise MappingError("a spatial mapping must end in '}', not before", where=self.where)
         self.at += 1
-        return self.tokens[self.at - 1]
+        return self.tokens[self.at - 1] if self.at <= len(self.tokens) else "its end"
 
     def take(self, token: str) -> None:
         given = self.word()
         if given != token:
-            raise MappingError(f"a spatial mapping must have '{token}' here, not '{given}'", where=self.where)
+            quoted = given if given == "its end" else f"'{given}'"
+            raise MappingError(f"a spatial mapping must have '{token}' here, not {quoted}", where=self.where)
 
     def levels(self) -> list[list[Spread]]:
         found: list[list[Spread]] = []

@@ -4,8 +4,8 @@
 (Mei et al., IEEE Trans. Computers 70(8), 2021; latency: Mei et al., DATE 2022), as observed from what it reports.
 """
 
-from weft.cost.zigzag.convert import weft_of, zigzag_of
+from weft.cost.zigzag.convert import Inexpressible, weft_of, zigzag_of
 from weft.cost.zigzag.price import zigzag_price
 from weft.cost.zigzag.result import Words, ZigzagPrice, ZigzagShare
 
-__all__ = ["Words", "ZigzagPrice", "ZigzagShare", "weft_of", "zigzag_of", "zigzag_price"]
+__all__ = ["Inexpressible", "Words", "ZigzagPrice", "ZigzagShare", "weft_of", "zigzag_of", "zigzag_price"]

@@ -47,6 +47,11 @@ def fitted(mapping: ZigzagMapping, op: Op, core: Core, chip: Chip) -> ZigzagMapp
                 f"a mapping of '{op.name}' must have one list of loops for {loops.slot} in each of {names}, "
                 f"not {len(loops.temporal)}"
             )
+        for dim in {loop.dim for loop in loops.nest} | {each.dim for level in loops.spatial for each in level}:
+            if dim not in letters:
+                raise MappingError(
+                    f"a mapping of '{op.name}' must have the same loops for all operands, not {dim} for {loops.slot} only"
+                )
         temporal = tuple(
             tuple(Loop(letters[loop.dim], loop.factor) for loop in level if loop.factor > 1) for level in loops.temporal
         )
@@ -213,7 +218,7 @@ def weft_of(mapping: ZigzagMapping, problem: Problem) -> Mapping | Inexpressible
         for operand in op.operands
         for (memory, _), position in zip(memories(core, chip, operand.slot), cuts[operand.slot], strict=True)
     )
-    return Mapping(sides, tuple(merged), rests)
+    return Mapping(sides, tuple(merged), tuple(sorted(rests, key=lambda rest: rest.inside)))
 
 
 def _sides(mapping: ZigzagMapping, core: Core, chip: Chip) -> tuple[Unroll, ...] | None:
