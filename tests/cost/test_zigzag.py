@@ -24,7 +24,7 @@ from weft.read.chip import read_chip
 from weft.read.mappings import read_zigzag_mappings
 
 DATA = Path(__file__).parents[1] / "data"
-THREE = DATA / "zigzag_tpu_like_3_layers.json"
+RESNET18_LAYERS = DATA / "zigzag_resnet18_tpu_like.json"
 FACTS = Path(__file__).parents[2].parent / "shared" / "facts" / "zigzag_mappings_resnet18_tpu_like.json"
 SMALL = json.loads((DATA / "zigzag_small_layers.json").read_text())
 TPU = read_chip("tpu_like")
@@ -63,7 +63,8 @@ def words_of(op: Op, chip: Chip, mapping: ZigzagMapping) -> dict[str, list[list[
     return found
 
 
-def agrees(named: NamedMapping, layer: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("named", "layer"), [pytest.param(*pair, id=pair[0].op) for pair in reported(RESNET18_LAYERS)])
+def test_each_layer_of_resnet18_costs_what_zigzag_reports(named: NamedMapping, layer: dict[str, Any]) -> None:
     op = RESNET18[named.op]
     assert isinstance(named.mapping, ZigzagMapping)
     priced = zigzag_price(op, widths(op), TPU.cores[0], TPU, named.mapping)
@@ -81,25 +82,22 @@ def agrees(named: NamedMapping, layer: dict[str, Any]) -> None:
         layer["offload"],
         layer["latency"],
     )
+    assert dict(priced.busy)["dram.rw"] == layer["top_port_busy_cycles"]["rw_port_1"]
+    assert bool(priced.below_roofline) == layer["roofline_violation"]
 
 
-@pytest.mark.parametrize(("named", "layer"), reported(THREE), ids=lambda each: getattr(each, "op", ""))
-def test_three_layers_of_resnet18_cost_what_zigzag_reports(named: NamedMapping, layer: dict[str, Any]) -> None:
-    agrees(named, layer)
+def test_the_network_is_all_21_layers() -> None:
+    assert len(reported(RESNET18_LAYERS)) == 21
 
 
-@pytest.mark.skipif(not FACTS.exists(), reason="the file of all 21 layers is not beside the repository")
-def test_all_21_layers_of_resnet18_cost_what_zigzag_reports() -> None:
-    layers = reported(FACTS)
-    assert len(layers) == 21
-    for named, layer in layers:
-        agrees(named, layer)
-        if "top_port_busy_cycles" in layer:
-            op = RESNET18[named.op]
-            assert isinstance(named.mapping, ZigzagMapping)
-            priced = zigzag_price(op, widths(op), TPU.cores[0], TPU, named.mapping)
-            assert dict(priced.busy)["dram.rw"] == layer["top_port_busy_cycles"]["rw_port_1"]
-            assert bool(priced.below_roofline) == layer["roofline_violation"]
+@pytest.mark.skipif(not FACTS.exists(), reason="the file that the layers were copied from is not beside the repository")
+def test_the_layers_are_copied_whole() -> None:
+    copied = json.loads(RESNET18_LAYERS.read_text())["layers"]
+    facts = json.loads(FACTS.read_text())["layers"]
+    assert copied == [{key: layer[key] for key in copy} for copy, layer in zip(copied, facts, strict=True)]
+    assert [named.mapping for named in read_zigzag_mappings(FACTS)] == [
+        named.mapping for named in read_zigzag_mappings(RESNET18_LAYERS)
+    ]
 
 
 def small_op(name: str) -> Op:
@@ -161,9 +159,8 @@ def test_zigzags_text_parses_back() -> None:
         assert str(parse_zigzag(entry["mapping"])) == entry["mapping"]
 
 
-@pytest.mark.parametrize("path", [THREE, pytest.param(FACTS, marks=pytest.mark.skipif(not FACTS.exists(), reason=""))])
-def test_a_zigzag_mapping_survives_the_way_to_weft_and_back(path: Path) -> None:
-    for named, layer in reported(path):
+def test_a_zigzag_mapping_survives_the_way_to_weft_and_back() -> None:
+    for named, layer in reported(RESNET18_LAYERS):
         problem = streamed(RESNET18[named.op], TPU)
         assert isinstance(named.mapping, ZigzagMapping)
         mapping = weft_of(named.mapping, problem)
@@ -175,11 +172,12 @@ def test_a_zigzag_mapping_survives_the_way_to_weft_and_back(path: Path) -> None:
         priced = zigzag_price(problem.op, problem.widths, problem.core, TPU, back)
         assert priced.energy_pj == pytest.approx(layer["energy"], rel=1e-12)
         assert priced.latency_cycles == layer["latency"]
-        assert price(problem, mapping).energy_pj == pytest.approx(layer["energy"], rel=0.02)
+        assert price(problem, mapping).energy_pj == pytest.approx(
+            layer["energy"], rel=0.02
+        )  # they count alike but for what docs/zigzag_differences.md lists
 
 
 def test_small_mappings_survive_the_way_to_weft_and_back() -> None:
-    """All but those with an unrolling that leaves less than one step to its neighbour."""
     for entry in SMALL["prices"]:
         op, chip = small_op(entry["op"]), read_chip(entry["chip"])
         problem = streamed(op, chip)
@@ -193,7 +191,7 @@ def test_small_mappings_survive_the_way_to_weft_and_back() -> None:
 
 
 def test_the_worked_stall_of_layer4_is_that_of_its_ports() -> None:
-    named, _ = next(pair for pair in reported(THREE) if "layer4" in pair[0].op)
+    named, _ = next(pair for pair in reported(RESNET18_LAYERS) if pair[0].op == "/layer4/layer4.0/conv2/Conv")
     op = RESNET18[named.op]
     assert isinstance(named.mapping, ZigzagMapping)
     priced = zigzag_price(op, widths(op), TPU.cores[0], TPU, named.mapping)
