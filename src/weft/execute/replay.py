@@ -218,9 +218,8 @@ class _Resource:
 class _Machine:
     """The state of one replay.
 
-    An event is tried only when something that it may wait for has changed: the last of its data was made, its turn
-    came on a resource, or that resource, whose turn it has, got units back. So an event is tried a few times, not once
-    per cycle, and the whole is near-linear in the events.
+    An event is tried only once its data is made and its turn has come on all its resources, and after that only when
+    one of these got units back. So it is tried a few times, not once per cycle: near-linear in the events.
     """
 
     def __init__(self, orders: Orders, chip: Chip) -> None:
@@ -230,53 +229,57 @@ class _Machine:
         """Units of each resource that an event takes at its start."""
         self.returns: dict[int, list[tuple[_Resource, int]]] = {event.id: [] for event in orders.events}
         """Units that it gives back at its end; the rest is given back with its residencies."""
+        self.resources: list[_Resource] = []
         self.rooms: dict[str, _Resource] = {}
         self._add_cores(orders)
         self._add_rates(orders, chip)
         self._add_memories(orders, chip)
-        self.readers: defaultdict[int, list[int]] = defaultdict(list)
+        self.readers: dict[int, list[int]] = {holding.id: [] for holding in orders.holdings}
         for event in orders.events:
             for number in event.reads:
-                self.readers[number].append(event.id)
+                self.readers.setdefault(number, []).append(event.id)
         self.still_read = {number: len(readers) for number, readers in self.readers.items()}
-        made = {holding.id for holding in orders.holdings if holding.writer == -1}
-        self.missing = {event.id: set(event.reads) - made for event in orders.events}
-        """Residencies that an event reads and that have not been made yet."""
+        self.made = {holding.id for holding in orders.holdings if holding.writer == -1}
         for holding in orders.holdings:
             if holding.writer == -1 and (holding.stays or self.readers[holding.id]):
                 self.rooms[holding.memory].free -= holding.bits
+        self.conditions = {
+            event.id: len(self.uses[event.id]) + sum(number not in self.made for number in event.reads)
+            for event in orders.events
+        }
+        """What has yet to come for an event before it is tried: data that it reads, and its turn on resources."""
+        self.tries = deque(number for number, missing in self.conditions.items() if not missing)
+        for resource in self.resources:
+            self._has_come(resource.head)
         self.times: dict[int, tuple[int, int]] = {}
 
     def run(self) -> dict[int, tuple[int, int]]:
         running: list[tuple[int, int]] = []
-        tries = deque(self.events)
         now = 0
         while True:
-            while tries:
-                number = tries.popleft()
-                if number not in self.times and self._may_start(number):
+            while self.tries:
+                number = self.tries.popleft()
+                if number not in self.times and all(resource.free >= units for resource, units in self.uses[number]):
                     end = now + self.events[number].duration
                     self.times[number] = (now, end)
                     heapq.heappush(running, (end, number))
                     for resource, units in self.uses[number]:
                         resource.free -= units
                         resource.turn += 1
-                        _append_head(tries, resource)
+                        self._has_come(resource.head)
             if not running:
                 return self.times
             now = running[0][0]
             while running and running[0][0] == now:
                 _, number = heapq.heappop(running)
-                self._end(number, tries)
+                self._end(self.events[number])
 
     def waits_for(self, number: int) -> str:
         """What keeps an event from starting, as far as this machine has come."""
-        missing = sorted(self.missing[number])
-        if missing:
-            writer = self.holdings[missing[0]].writer if missing[0] in self.holdings else None
-            return f"residency {missing[0]}, " + (
-                "which nothing makes" if writer is None else f"made by event {writer}"
-            )
+        for read in self.events[number].reads:
+            if read not in self.made:
+                by = f"made by event {self.holdings[read].writer}" if read in self.holdings else "which nothing makes"
+                return f"residency {read}, {by}"
         for resource, units in self.uses[number]:
             if resource.head != number:
                 return f"its turn on {resource.name} after event {resource.head}"
@@ -284,60 +287,60 @@ class _Machine:
                 return f"{units} {resource.unit} of {resource.name}, which has {resource.free} left"
         return "nothing"
 
-    def _may_start(self, number: int) -> bool:
-        if self.missing[number]:
-            return False
-        return all(resource.head == number and resource.free >= units for resource, units in self.uses[number])
+    def _has_come(self, number: int | None) -> None:
+        """One more of the conditions of an event holds, for good."""
+        if number is not None:
+            self.conditions[number] -= 1
+            if not self.conditions[number]:
+                self.tries.append(number)
 
-    def _end(self, number: int, tries: deque[int]) -> None:
-        event = self.events[number]
-        for resource, units in self.returns[number]:
-            resource.free += units
-            _append_head(tries, resource)
+    def _give_back(self, resource: _Resource, units: int) -> None:
+        resource.free += units
+        head = resource.head
+        if head is not None and not self.conditions[head]:
+            self.tries.append(head)
+
+    def _end(self, event: Event) -> None:
+        for resource, units in self.returns[event.id]:
+            self._give_back(resource, units)
         for made in event.makes:
-            for reader in self.readers[made]:
-                self.missing[reader].discard(made)
-                if not self.missing[reader]:
-                    tries.append(reader)
-            if not self.readers[made]:
-                self._release(made, tries)
+            if made in self.made:
+                continue  # made twice: the rules say so
+            self.made.add(made)
+            readers = self.readers.get(made, [])
+            for reader in readers:
+                self._has_come(reader)
+            if not readers:
+                self._release(made)
         for read in event.reads:
             self.still_read[read] -= 1
             if not self.still_read[read]:
-                self._release(read, tries)
+                self._release(read)
 
-    def _release(self, residency: int, tries: deque[int]) -> None:
+    def _release(self, residency: int) -> None:
         holding = self.holdings.get(residency)
         if holding is not None and not holding.stays:
-            room = self.rooms[holding.memory]
-            room.free += holding.bits
-            _append_head(tries, room)
+            self._give_back(self.rooms[holding.memory], holding.bits)
 
     def _add_cores(self, orders: Orders) -> None:
         for name, queue in orders.cores:
-            core = _Resource(f"core {name}", 1, "task", queue)
-            for number in queue:
-                self.uses[number].append((core, 1))
-                self.returns[number].append((core, 1))
+            self._add(_Resource(f"core {name}", 1, "task", queue), dict.fromkeys(queue, 1))
 
     def _add_rates(self, orders: Orders, chip: Chip) -> None:
-        lane_rates: defaultdict[tuple[str, str], dict[int, Fraction]] = defaultdict(dict)
-        port_rates: defaultdict[tuple[str, str], dict[int, Fraction]] = defaultdict(dict)
+        lane_rates: dict[tuple[str, str], dict[int, Fraction]] = {lane: {} for lane, _ in orders.lanes}
+        port_rates: dict[tuple[str, str], dict[int, Fraction]] = {port: {} for port, _ in orders.ports}
         for event in orders.events:
             for lane in event.lanes:
                 mine = lane_rates[lane.link, lane.lane]
-                mine[event.id] = mine.get(event.id, Fraction(0)) + lane.rate
+                mine[event.id] = mine[event.id] + lane.rate if event.id in mine else lane.rate
             for port in event.ports:
                 mine = port_rates[port.memory, port.port]
-                mine[event.id] = mine.get(event.id, Fraction(0)) + port.rate
+                mine[event.id] = mine[event.id] + port.rate if event.id in mine else port.rate
         for (link_name, name), queue in orders.lanes:
             link = chip.link(link_name)
             self._add_rate(f"lane {name}", chip.lane_rate(link), lane_rates[link_name, name], queue)
             if link.exclusive:
-                alone = _Resource(f"lane {name}", 1, "use", queue)
-                for number in queue:
-                    self.uses[number].append((alone, 1))
-                    self.returns[number].append((alone, 1))
+                self._add(_Resource(f"lane {name}", 1, "use", queue), dict.fromkeys(queue, 1))
         for (memory_name, name), queue in orders.ports:
             memory = chip.memory(memory_name)
             port_noun = next(item for item in memory.ports if item.name == name)
@@ -347,19 +350,23 @@ class _Machine:
     def _add_rate(self, name: str, most: Fraction, rates: dict[int, Fraction], queue: tuple[int, ...]) -> None:
         # exact: everything on one resource is counted in units of 1 / their common denominator
         scale = math.lcm(most.denominator, *{rate.denominator for rate in rates.values()})
-        resource = _Resource(name, int(most * scale), f"1/{scale} bit/cycle", queue)
-        for number in queue:
-            units = int(rates[number] * scale)
-            self.uses[number].append((resource, units))
-            self.returns[number].append((resource, units))
+        units = {number: rate.numerator * (scale // rate.denominator) for number, rate in rates.items()}
+        free = most.numerator * (scale // most.denominator)
+        self._add(_Resource(name, free, f"1/{scale} bit/cycle", queue), units)
+
+    def _add(self, resource: _Resource, units: dict[int, int]) -> None:
+        """A resource whose units come back as soon as the event that took them has ended."""
+        self.resources.append(resource)
+        for number in resource.queue:
+            self.uses[number].append((resource, units[number]))
+            self.returns[number].append((resource, units[number]))
 
     def _add_memories(self, orders: Orders, chip: Chip) -> None:
         queues = dict(orders.memories)
-        held = {holding.memory for holding in orders.holdings}
         for memory in chip.memories:
-            if memory.name in queues or memory.name in held:
-                name = f"memory {memory.name}"
-                self.rooms[memory.name] = _Resource(name, memory.size_bits, "bits", queues.get(memory.name, ()))
+            room = _Resource(f"memory {memory.name}", memory.size_bits, "bits", queues.get(memory.name, ()))
+            self.rooms[memory.name] = room
+            self.resources.append(room)
         for event in orders.events:
             work = _summed(event.workspace)
             made = _summed(
@@ -370,12 +377,6 @@ class _Machine:
                 self.uses[event.id].append((self.rooms[name], work.get(name, 0) + made.get(name, 0)))
                 if name in work:
                     self.returns[event.id].append((self.rooms[name], work[name]))
-
-
-def _append_head(tries: deque[int], resource: _Resource) -> None:
-    head = resource.head
-    if head is not None:
-        tries.append(head)
 
 
 def _summed(amounts: Iterable[tuple[str, int]]) -> dict[str, int]:

@@ -40,5 +40,6 @@ def peaks(holds: Iterable[Hold], most: int) -> Iterator[tuple[int, int] | None]:
 def rate_peaks(rates: Sequence[tuple[int, int, Fraction]], most: Fraction) -> Iterator[tuple[int, Fraction] | None]:
     """`peaks` for rates, exact: all are scaled to whole numbers by their common denominator."""
     scale = math.lcm(most.denominator, *{rate.denominator for _, _, rate in rates})
-    for peak in peaks([(start, end, int(rate * scale)) for start, end, rate in rates], int(most * scale)):
+    holds = [(start, end, rate.numerator * (scale // rate.denominator)) for start, end, rate in rates]
+    for peak in peaks(holds, most.numerator * (scale // most.denominator)):
         yield None if peak is None else (peak[0], Fraction(peak[1], scale))

@@ -1,0 +1,523 @@
+"""Each rule of schedules is broken by hand in the little schedule; exactly the rules that it breaks are named."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from tests.oracles.little import CHAN, CHIP, SCHEDULE, WORKLOAD, X0, X1, X_HALO, Y0, W
+from weft.model.chip import Chip, check_chip
+from weft.model.chip import Port as PortSpec
+from weft.model.rules import RULES, check
+from weft.model.schedule import LaneLoad, PortLoad, Residency, Schedule, Use
+from weft.model.workload import Op, Workload
+
+IDS = "events and residencies have ids of their own"
+NAMES = "everything that is named exists"
+BOXES = "boxes lie within what they are boxes of"
+TIMES = "what starts ends later"
+AMOUNTS = "energies and bits are not negative, rates are positive"
+FILL = "the tiles of an op do all of it"
+TWICE = "the tiles of an op do nothing twice"
+WHOLE = "a tile spans reductions and barriers whole"
+KIND = "a core takes the kind of its tasks"
+ONE_TASK = "a core does one task at a time"
+OPERANDS = "a task uses each operand of its op once"
+NEEDS = "a task reads all that its tile needs"
+MAKES = "a task writes exactly what its tile makes"
+DISJOINT = "the boxes of a use are disjoint"
+HOLD = "residencies hold what is read from them"
+THERE = "data is there before it is read"
+STAYS = "data stays while it is read"
+ONE_MAKER = "a residency is made once, by its writer"
+TASK_MAKES = "a task makes what it writes, valid at its end"
+TRANSFER_MAKES = "a transfer makes what it moves, valid at its end"
+BITS_HELD = "a residency takes the bits of its box"
+GIVEN = "only inputs and weights are there from the start"
+LAST_READER = "a residency ends with its last reader"
+HOME = "outputs are in the outermost memory in the end"
+SLOT = "operands lie in memories of the core that hold their slot"
+WORKSPACE = "workspaces lie in memories of the core"
+ROUTE = "links join the memories of a route"
+LANES = "a transfer books the lanes of its route"
+PORTS = "a transfer books ports of the memories on its route"
+BITS_MOVED = "a transfer moves the bits of its box"
+LATENCY = "a transfer waits for the latency of its links"
+DURATION = "a transfer takes the time of its bits at its rate"
+STREAM = "a streaming task books a way to its data"
+FITS = "what is in a memory fits in it"
+HELD_ONCE = "boxes of a tensor in one memory are held once"
+LINK_RATE = "rates on a link sum to at most its bandwidth"
+PORT_RATE = "rates on a port sum to at most its bandwidth"
+EXCLUSIVE = "an exclusive link serves one at a time"
+
+World = tuple[Workload, Chip, Schedule]
+Edit = Callable[[World], World]
+
+
+def task(id: int, /, **changes: Any) -> Edit:
+    return _scheduled(lambda s: replace(s, tasks=_changed(s.tasks, id, changes)))
+
+
+def reads(id: int, position: int, /, **changes: Any) -> Edit:
+    def edit(schedule: Schedule) -> Schedule:
+        item = next(item for item in schedule.tasks if item.id == id)
+        uses = list(item.reads)
+        uses[position] = replace(uses[position], **changes)
+        return replace(schedule, tasks=_changed(schedule.tasks, id, {"reads": tuple(uses)}))
+
+    return _scheduled(edit)
+
+
+def writes(id: int, /, **changes: Any) -> Edit:
+    def edit(schedule: Schedule) -> Schedule:
+        item = next(item for item in schedule.tasks if item.id == id)
+        return replace(schedule, tasks=_changed(schedule.tasks, id, {"writes": replace(item.writes, **changes)}))
+
+    return _scheduled(edit)
+
+
+def transfer(id: int, /, **changes: Any) -> Edit:
+    return _scheduled(lambda s: replace(s, transfers=_changed(s.transfers, id, changes)))
+
+
+def residency(id: int, /, **changes: Any) -> Edit:
+    return _scheduled(lambda s: replace(s, residencies=_changed(s.residencies, id, changes)))
+
+
+def added(new: Residency) -> Edit:
+    return _scheduled(lambda s: replace(s, residencies=(*s.residencies, new)))
+
+
+def no_task(id: int) -> Edit:
+    return _scheduled(lambda s: replace(s, tasks=tuple(item for item in s.tasks if item.id != id)))
+
+
+def no_transfer(id: int) -> Edit:
+    return _scheduled(lambda s: replace(s, transfers=tuple(item for item in s.transfers if item.id != id)))
+
+
+def no_residency(id: int) -> Edit:
+    return _scheduled(lambda s: replace(s, residencies=tuple(item for item in s.residencies if item.id != id)))
+
+
+def schedule(**changes: Any) -> Edit:
+    return _scheduled(lambda s: replace(s, **changes))
+
+
+def memory(name: str, /, **changes: Any) -> Edit:
+    return _built(
+        lambda c: replace(c, memories=tuple(replace(m, **changes) if m.name == name else m for m in c.memories))
+    )
+
+
+def link(name: str, /, **changes: Any) -> Edit:
+    return _built(lambda c: replace(c, links=tuple(replace(x, **changes) if x.name == name else x for x in c.links)))
+
+
+def core(name: str, /, **changes: Any) -> Edit:
+    return _built(lambda c: replace(c, cores=tuple(replace(x, **changes) if x.name == name else x for x in c.cores)))
+
+
+def op(name: str, /, **changes: Any) -> Edit:
+    def edit(world: World) -> World:
+        workload, chip, schedule = world
+        ops: tuple[Op, ...] = tuple(replace(x, **changes) if x.name == name else x for x in workload.ops)
+        return replace(workload, ops=ops), chip, schedule
+
+    return edit
+
+
+def role(name: str, role: Any) -> Edit:
+    def edit(world: World) -> World:
+        workload, chip, schedule = world
+        tensors = tuple(replace(x, role=role) if x.name == name else x for x in workload.tensors)
+        return replace(workload, tensors=tensors), chip, schedule
+
+    return edit
+
+
+def moved(id: int, by: int) -> tuple[Edit, ...]:
+    """An event and what it makes, moved in time; what it reads is left alone."""
+
+    def edit(s: Schedule) -> Schedule:
+        def shift(item: Any) -> Any:
+            return replace(item, start=item.start + by, end=item.end + by) if item.id == id else item
+
+        def follow(item: Residency) -> Residency:
+            if item.writer != id:
+                return item
+            return replace(item, start=item.start + by, valid_from=item.valid_from + by)
+
+        return replace(
+            s,
+            tasks=tuple(map(shift, s.tasks)),
+            transfers=tuple(map(shift, s.transfers)),
+            residencies=tuple(map(follow, s.residencies)),
+        )
+
+    return (_scheduled(edit),)
+
+
+def _scheduled(change: Callable[[Schedule], Schedule]) -> Edit:
+    return lambda world: (world[0], world[1], change(world[2]))
+
+
+def _built(change: Callable[[Chip], Chip]) -> Edit:
+    return lambda world: (world[0], change(world[1]), world[2])
+
+
+def _changed(items: tuple[Any, ...], id: int, changes: dict[str, Any]) -> tuple[Any, ...]:
+    assert any(item.id == id for item in items)
+    return tuple(replace(item, **changes) if item.id == id else item for item in items)
+
+
+C0_TILE = (("K", (0, 4)), ("C", (0, 2)), ("OX", (0, 4)), ("FX", (0, 3)))
+UP, DOWN = LaneLoad("up", "up>", Fraction(4)), LaneLoad("down", "down>", Fraction(4))
+OUT_OF_M0, INTO_M1 = PortLoad("m0", "r", Fraction(4)), PortLoad("m1", "w", Fraction(4))
+HUB = PortLoad("hub", "rw", Fraction(4))
+
+BROKEN: dict[str, tuple[set[str], tuple[Edit, ...]]] = {
+    # ids
+    "two events have one id": ({IDS}, (transfer(2, id=1),)),
+    "a task and a transfer have one id": ({IDS}, (task(3, id=5),)),
+    "two residencies have one id": ({IDS}, (residency(4, id=3),)),
+    "an event has the id of what is there from the start": ({IDS}, (transfer(0, id=-1),)),
+    # names
+    "a task of an unknown op": ({NAMES}, (task(3, op="pool"),)),
+    "a task on an unknown core": ({NAMES}, (task(3, core="c9"),)),
+    "a task reads an unknown residency": ({NAMES}, (reads(3, 0, residencies=(99,)),)),
+    "a use names a view instead of its root": ({NAMES}, (reads(7, 0, tensor="y_seen"),)),
+    "a use lies in an unknown memory": ({NAMES}, (writes(3, memory="m7"),)),
+    "a transfer over an unknown link": ({NAMES}, (transfer(0, links=("bus",)),)),
+    "a transfer through an unknown memory": ({NAMES}, (transfer(5, memories=("m0", "m7", "m1")),)),
+    "a lane that its half-duplex link does not have": (
+        {NAMES},
+        (transfer(0, lanes=(LaneLoad("chan", "chan>", CHAN),)),),
+    ),
+    "a port that its memory does not have": ({NAMES}, (task(3, ports=(PortLoad("m0", "rw", Fraction(1)),)),)),
+    "a residency without its event": ({NAMES}, (no_transfer(9),)),
+    "a residency that is missing": ({NAMES}, (no_residency(5),)),
+    "a workspace in an unknown memory": ({NAMES}, (task(3, workspace=(("m7", 1),)),)),
+    "a schedule of another workload": ({NAMES}, (schedule(workload="large"),)),
+    "a schedule for another chip": ({NAMES}, (schedule(chip="trio"),)),
+    # boxes
+    "a tile without one of its dims": ({BOXES}, (task(3, ranges=C0_TILE[:3]),)),
+    "a tile that names a dim twice": ({BOXES}, (task(3, ranges=(*C0_TILE, ("K", (0, 4)))),)),
+    "a tile beyond its op": ({BOXES}, (task(4, ranges=(*C0_TILE[:2], ("OX", (4, 9)), ("FX", (0, 3)))),)),
+    "a tile of nothing": ({BOXES}, (task(4, ranges=(*C0_TILE[:2], ("OX", (4, 4)), ("FX", (0, 3)))),)),
+    "a box beyond its tensor": ({BOXES}, (transfer(2, box=((0, 2), (6, 11))),)),
+    "a box with an axis too few": ({BOXES}, (residency(3, box=((0, 2),)),)),
+    "an empty box in a use": ({BOXES}, (reads(3, 0, boxes=(X0, ((0, 0), (0, 6)))),)),
+    # times
+    "a task that takes no time": ({TIMES}, (task(3, end=18),)),
+    "a transfer that ends before it starts": ({TIMES}, (transfer(9, end=66),)),
+    "a start before the first cycle": ({TIMES}, moved(0, -1)),
+    "a residency valid before it is there": ({TIMES}, (residency(5, start=29),)),
+    "a residency that ends before it is valid": ({TIMES}, (residency(5, end=27),)),
+    # amounts
+    "a negative energy of a task": ({AMOUNTS}, (task(3, energy_pj=-1.0),)),
+    "an energy that is no number": ({AMOUNTS}, (transfer(0, energy_pj=math.nan),)),
+    "a booked rate of zero": ({AMOUNTS}, (task(3, ports=(PortLoad("m0", "r", Fraction(0)),)),)),
+    "a negative workspace": ({AMOUNTS}, (task(3, workspace=(("m0", -1),)),)),
+    "a transfer at no rate": ({AMOUNTS}, (transfer(0, rate=Fraction(0)),)),
+    "a route with a link too few": ({AMOUNTS}, (transfer(5, links=("up",)),)),
+    # coverage of the op
+    "a tile is missing": (
+        {FILL, HOME},
+        (
+            *(no_task(8), no_transfer(6), no_residency(8), no_residency(10)),
+            *(residency(6, end=38), residency(0, end=75), residency(1, end=75), residency(11, end=75)),
+        ),
+    ),
+    "a tile one column short": (
+        {FILL, MAKES},
+        (task(4, ranges=(*C0_TILE[:2], ("OX", (4, 7)), ("FX", (0, 3)))),),
+    ),
+    "two tiles of an op share a column": (
+        {FILL, TWICE, NEEDS, MAKES},
+        (task(4, ranges=(*C0_TILE[:2], ("OX", (3, 8)), ("FX", (0, 3)))),),
+    ),
+    "one tile done twice, the other never": (
+        {TWICE, NEEDS, MAKES},
+        (task(4, ranges=C0_TILE),),
+    ),
+    "a reduction that is cut": (
+        {FILL, WHOLE},
+        (task(3, ranges=(("K", (0, 4)), ("C", (0, 1)), ("OX", (0, 4)), ("FX", (0, 3)))),),
+    ),
+    "a kernel that is cut": (
+        {FILL, WHOLE},
+        (task(3, ranges=(("K", (0, 4)), ("C", (0, 2)), ("OX", (0, 4)), ("FX", (1, 3)))),),
+    ),
+    "a barrier that is cut": (
+        {FILL, WHOLE, MAKES},
+        (task(7, ranges=(("R", (0, 4)), ("L", (0, 3)))),),
+    ),
+    # cores
+    "a task on a core that does not take it": (
+        {KIND},
+        (core("c1", ops=frozenset({"pool"})),),
+    ),
+    "a task on the core of another": (
+        {KIND, SLOT},
+        (task(7, core="c0"),),
+    ),
+    "a task that starts one cycle before the last one has ended": ({ONE_TASK, FITS, LAST_READER}, moved(4, -1)),
+    "a task inside another's time": ({ONE_TASK, FITS, THERE, LAST_READER}, moved(4, -8)),
+    # operands
+    "an input that is not read": (
+        {OPERANDS, LAST_READER},
+        (
+            task(4, reads=(Use("I", "x", "m0", (X_HALO, X1), (3, 4)),)),
+            task(3, reads=(Use("I", "x", "m0", (X0,), (3,)),)),
+        ),
+    ),
+    "an input that is read twice": (
+        {OPERANDS},
+        (task(7, reads=(Use("I", "y", "m1", (Y0,), (7,)), Use("I", "y", "m1", (Y0,), (7,)))),),
+    ),
+    "an input under another's letter": ({OPERANDS}, (reads(3, 1, operand="I"),)),
+    "an output under another's letter": ({OPERANDS}, (writes(3, operand="I"),)),
+    # needs
+    "a halo column that is not read": ({NEEDS}, (reads(4, 0, boxes=(((0, 2), (5, 6)), X1)),)),
+    "a halo that is not read at all": ({NEEDS, LAST_READER}, (reads(4, 0, boxes=(X1,), residencies=(4,)),)),
+    "a row of a transposed operand that is not read": ({NEEDS}, (reads(7, 0, boxes=(((0, 3), (0, 4)),)),)),
+    "boxes of a use that overlap": (
+        {DISJOINT},
+        (reads(4, 0, boxes=(X_HALO, X1, ((0, 1), (5, 7)))),),
+    ),
+    "a box listed twice in a use": ({DISJOINT, MAKES, TASK_MAKES}, (writes(3, boxes=(Y0, Y0)),)),
+    "more written than the tile makes": ({MAKES, TASK_MAKES}, (writes(3, boxes=(((0, 4), (0, 5)),)),)),
+    "less written than the tile makes": ({MAKES, TASK_MAKES}, (writes(3, boxes=(((0, 4), (0, 3)),)),)),
+    # residencies that are read
+    "a task reads from a residency of another tensor": ({HOLD, LAST_READER, THERE}, (reads(7, 0, residencies=(9,)),)),
+    "a task names a residency in another memory": ({HOLD}, (reads(3, 0, residencies=(0,)),)),
+    "a task reads a column that its residency does not hold": (
+        {HOLD},
+        (reads(3, 0, boxes=(((0, 2), (0, 7)),)),),
+    ),
+    "a transfer moves more than its source holds": (
+        {HOLD, TRANSFER_MAKES, BITS_MOVED},
+        (transfer(5, box=((0, 4), (0, 5))),),
+    ),
+    "a transfer without a source": ({HOLD, LAST_READER}, (transfer(5, sources=()),)),
+    "a source named twice": ({HOLD}, (transfer(5, sources=(5, 5)),)),
+    # when
+    "a task one cycle before its data": ({THERE, LAST_READER}, moved(7, -1)),
+    "a transfer one cycle before its data": ({THERE, LAST_READER}, moved(5, -1)),
+    "a residency dropped one cycle before its reader ends": ({STAYS, LAST_READER}, (residency(5, end=61),)),
+    "dirty data dropped before it is written home": ({STAYS, LAST_READER}, (residency(9, end=67),)),
+    "a residency that is kept for no reader": ({LAST_READER}, (residency(4, end=39),)),
+    "an input dropped from the outermost memory": ({LAST_READER}, (residency(0, end=22),)),
+    # who makes what
+    "a residency claims another writer": ({ONE_MAKER}, (residency(5, writer=4),)),
+    "two events make one residency": ({ONE_MAKER, TASK_MAKES}, (writes(4, residencies=(6, 5)),)),
+    "a residency that its writer does not make": (
+        {ONE_MAKER, HELD_ONCE},
+        (added(Residency(12, "m0", "y", Y0, 128, 18, 28, 28, 3)),),
+    ),
+    "what a task writes is held one cycle late": ({TASK_MAKES}, (residency(5, start=19),)),
+    "what a task writes is valid one cycle early": ({TASK_MAKES}, (residency(6, valid_from=37),)),
+    "what a task writes lies elsewhere": (
+        {TASK_MAKES, HOLD},
+        (residency(9, memory="m0"),),
+    ),
+    "what a task writes is held in part": (
+        {TASK_MAKES, HOLD},
+        (residency(5, box=((0, 4), (0, 3)), bits=96),),
+    ),
+    "what a transfer moves is held one cycle late": ({TRANSFER_MAKES}, (residency(3, start=13),)),
+    "what a transfer moves is valid one cycle early": ({TRANSFER_MAKES}, (residency(7, valid_from=61),)),
+    "a transfer makes another box": (
+        {TRANSFER_MAKES, HOLD},
+        (residency(4, box=((0, 2), (7, 10)), bits=48),),
+    ),
+    "an event for what is there from the start": ({ONE_MAKER, GIVEN}, (residency(3, writer=-1),)),
+    "an intermediate that is there from the start": (
+        {GIVEN, LAST_READER},
+        (role("x", "intermediate"),),
+    ),
+    "an input that is there from cycle 1": ({GIVEN, THERE}, (residency(1, start=1, valid_from=1),)),
+    "weights that lie in a core from the start": ({GIVEN}, (added(Residency(12, "m0", "w", W, 192, 0, 0, 0, -1)),)),
+    # bits
+    "a residency one bit too small": ({BITS_HELD}, (residency(5, bits=127),)),
+    "a residency one bit too large": ({BITS_HELD}, (residency(11, bits=129),)),
+    "a transfer one bit too small": ({BITS_MOVED}, (transfer(5, bits=127),)),
+    # outputs
+    "an output that is not written home": (
+        {HOME},
+        (no_transfer(9), no_residency(11), residency(9, end=67)),
+    ),
+    "an output that is dropped after it came home": ({LAST_READER, HOME}, (residency(11, end=82),)),
+    # places
+    "an operand in a memory that does not hold its slot": (
+        {SLOT, STREAM},
+        (core("c1", levels=(replace(CHIP.core("c1").levels[0], slots=frozenset({"I", "W"})),)),),
+    ),
+    "an operand read from the outermost memory without streaming": ({SLOT}, (writes(8, streamed=False),)),
+    "a workspace in another core's memory": ({WORKSPACE}, (task(3, workspace=(("m1", 16),)),)),
+    "a workspace in the outermost memory": ({WORKSPACE}, (task(8, workspace=(("dram", 32),)),)),
+    # routes
+    "a link that does not join the memories": (
+        {ROUTE, LANES, LATENCY},
+        (transfer(0, links=("up",)),),
+    ),
+    "a route that passes a memory twice": (
+        {ROUTE, LANES, PORTS, LATENCY},
+        (transfer(5, memories=("m0", "hub", "m0", "hub", "m1"), links=("up", "up", "up", "down")),),
+    ),
+    "a lane in the wrong direction": ({LANES}, (transfer(5, lanes=(LaneLoad("up", "up<", Fraction(4)), DOWN)),)),
+    "a lane that is not booked": ({LANES}, (transfer(5, lanes=(UP,)),)),
+    "a lane booked at another rate": ({LANES}, (transfer(5, lanes=(UP, replace(DOWN, rate=Fraction(3)))),)),
+    "a lane booked twice": ({LANES, LINK_RATE}, (transfer(5, lanes=(UP, DOWN, DOWN)),)),
+    "a source that is not read": ({PORTS}, (transfer(5, ports=(HUB, HUB, INTO_M1)),)),
+    "a destination that is not written": ({PORTS}, (transfer(5, ports=(OUT_OF_M0, HUB, HUB)),)),
+    "a passed memory that is written but not read": ({PORTS}, (transfer(5, ports=(OUT_OF_M0, HUB, INTO_M1)),)),
+    "a source read through a port for writing": (
+        {PORTS},
+        (transfer(5, ports=(PortLoad("m0", "w", Fraction(4)), HUB, HUB, INTO_M1)),),
+    ),
+    "a port at another rate than the transfer": (
+        {PORTS},
+        (transfer(5, ports=(replace(OUT_OF_M0, rate=Fraction(3)), HUB, HUB, INTO_M1)),),
+    ),
+    "a port of a memory that is not on the route": (
+        {PORTS},
+        (transfer(1, ports=(PortLoad("dram", "rw", CHAN), PortLoad("m0", "w", CHAN), PortLoad("m1", "r", CHAN))),),
+    ),
+    "a link's latency that is not waited for": ({LATENCY, DURATION}, (transfer(5, setup_cycles=0),)),
+    "a latency in the wrong clock": ({LATENCY, DURATION}, (transfer(5, setup_cycles=1),)),
+    "a transfer one cycle too short": (
+        {DURATION},
+        (transfer(6, start=39), residency(8, start=39)),
+    ),
+    "a transfer one cycle too long": (
+        {DURATION},
+        (transfer(2, end=23), residency(4, valid_from=23)),
+    ),
+    # streams
+    "a stream without lanes": ({STREAM}, (task(8, lanes=()),)),
+    "a stream over a link that leads elsewhere": ({STREAM}, (task(8, lanes=(LaneLoad("up", "up>", Fraction(1)),)),)),
+    "a stream without a port where its data lies": ({STREAM}, (task(8, ports=()),)),
+    # room
+    "a memory one bit too small": ({FITS}, (memory("m0", size_bits=623),)),
+    "another memory one bit too small": ({FITS}, (memory("m1", size_bits=383),)),
+    "a workspace one bit too large": ({FITS}, (task(4, workspace=(("m0", 17),)),)),
+    "an element that is held twice": (
+        {HELD_ONCE, TRANSFER_MAKES, BITS_MOVED, DURATION, FITS},
+        (residency(4, box=((0, 2), (5, 10)), bits=80), transfer(2, bits=80)),
+    ),
+    "what is there is fetched again": (
+        {HELD_ONCE, FITS},
+        (
+            transfer(2, box=((0, 2), (4, 10)), bits=96, end=24),
+            residency(4, box=((0, 2), (4, 10)), bits=96, valid_from=24),
+        ),
+    ),
+    # rates
+    "a link with less than what is booked": ({LINK_RATE}, (link("down", bandwidth_bits=7),)),
+    "a lane booked beyond its link by a task": (
+        {LINK_RATE},
+        (task(8, lanes=(LaneLoad("chan", "chan", CHAN + Fraction(1, 1000)),)),),
+    ),
+    "a port with less than what is booked": (
+        {PORT_RATE},
+        (memory("hub", ports=(replace(CHIP.memory("hub").ports[0], bandwidth_bits=15),)),),
+    ),
+    "a task and a transfer that ask too much of a port": (
+        {PORT_RATE},
+        (task(3, ports=(PortLoad("m0", "w", Fraction(33, 2)),)),),
+    ),
+    "an exclusive link used twice at a time": (
+        {EXCLUSIVE, LINK_RATE, PORT_RATE},
+        (*moved(8, -3), *(residency(id, end=80) for id in (0, 1, 8, 10, 11))),
+    ),
+    "a link that is exclusive in another chip": ({EXCLUSIVE}, (link("down", exclusive=True),)),
+}
+
+
+def broken(edits: tuple[Edit, ...]) -> tuple[World, set[str]]:
+    world: World = (WORKLOAD, CHIP, SCHEDULE)
+    for edit in edits:
+        world = edit(world)
+    return world, {violation.rule for violation in check(*world).violations}
+
+
+def test_the_little_chip_is_a_chip() -> None:
+    assert check_chip(CHIP) == []
+
+
+def test_the_little_schedule_obeys_all_rules() -> None:
+    result = check(WORKLOAD, CHIP, SCHEDULE)
+    assert result.violations == ()
+    assert result.ok
+    assert result.checked > 30 * (len(SCHEDULE.tasks) + len(SCHEDULE.transfers))
+
+
+def test_every_rule_is_broken_at_least_twice() -> None:
+    for rule in RULES:
+        assert sum(rule.sentence in rules for rules, _ in BROKEN.values()) >= 2, rule.sentence
+
+
+def test_sentences_are_their_own() -> None:
+    assert len({rule.sentence for rule in RULES}) == len(RULES)
+
+
+def test_a_violation_says_what_is_needed_and_what_there_is() -> None:
+    def told(name: str) -> list[str]:
+        return [str(violation) for violation in check(*broken(BROKEN[name][1])[0]).violations]
+
+    assert told("a memory one bit too small") == [
+        "cycle 28: what is in a memory fits in it: memory m0 needs 624 bits, has 623 bits"
+    ]
+    assert told("a halo that is not read at all")[:1] == [
+        "cycle 28: a task reads all that its tile needs: I of task 4 (conv K[0,4) C[0,2) OX[4,8) FX[0,3) on c0)"
+        " needs the 12 elements of x [0,2)x[4,10), has 8 of them: [0,2)x[6,10)"
+    ]
+    assert told("a link with less than what is booked") == [
+        "cycle 38: rates on a link sum to at most its bandwidth: lane down> needs 8 bit/cycle, has 7 bit/cycle"
+    ]
+    assert told("a link that is exclusive in another chip") == [
+        "cycle 38: an exclusive link serves one at a time: lane down> needs to serve 2 at a time,"
+        " has room for 1: it is exclusive"
+    ]
+    assert told("a tile is missing")[1:] == [
+        "cycle 75: outputs are in the outermost memory in the end: output z needs all 32 elements in dram when the"
+        " schedule ends, has 16"
+    ]
+
+
+def test_rules_after_the_ground_are_not_asked_where_the_ground_is_broken() -> None:
+    _, rules = broken((task(3, core="c9"), residency(5, bits=127)))
+    assert rules == {NAMES}
+
+
+def test_a_transfer_may_use_two_ports_of_a_memory_it_passes() -> None:
+    ports = (PortSpec("in", "write", 8, 8), PortSpec("out", "read", 8, 8))
+    booked = (PortLoad("hub", "in", Fraction(4)), PortLoad("hub", "out", Fraction(4)))
+    edits = [memory("hub", ports=ports)]
+    for id in (5, 6):
+        edits.append(transfer(id, ports=(OUT_OF_M0, *booked, INTO_M1)))
+    assert broken(tuple(edits))[1] == set()
+    assert broken((*edits, transfer(5, ports=(OUT_OF_M0, booked[0], INTO_M1))))[1] == {PORTS}
+    assert broken((*edits, transfer(5, ports=(OUT_OF_M0, booked[1], INTO_M1))))[1] == {PORTS}
+
+
+def test_one_load_of_twice_the_rate_serves_both_directions_of_a_port_passed() -> None:
+    twice = PortLoad("hub", "rw", Fraction(8))
+    assert broken((transfer(5, ports=(OUT_OF_M0, twice, INTO_M1)),))[1] == set()
+    assert broken((transfer(5, ports=(PortLoad("m0", "r", Fraction(8)), twice, INTO_M1)),))[1] == {PORTS}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_schedule_breaks_exactly_the_rules_it_breaks(name: str) -> None:
+    expected, edits = BROKEN[name]
+    world, rules = broken(edits)
+    assert world != (WORKLOAD, CHIP, SCHEDULE)
+    assert rules == expected
