@@ -1,189 +1,326 @@
-"""Runs with one classic mistake each: the small world must tell every one of them from the truth."""
+"""Wrong by the least: copies of a valid schedule that are off by one cycle, one bit, one row or one order.
+
+Every mutant must be caught by the rules or by the replay, so each is made such that it is truly wrong:
+
+- an event one cycle early only where data, its core or an exclusive lane is not free before, or time begins;
+- an event one cycle late only where no resource takes its events in another order then: it could start earlier;
+- a transfer longer or shorter, bits, boxes, rates, ends that do not follow from the rest: no second value is right;
+- a memory, link or port with the least bit less than the schedule uses of it at its peak;
+- two neighbours of one resource's order that started at different cycles, exchanged: the times cannot stay.
+
+What may be right all the same is left out: a longer task (its duration is given), a moved event that changes orders.
+"""
 
 from __future__ import annotations
 
+import random
+from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import pairwise
+from math import ceil, floor
+from typing import Any
 
-from tests.oracles.loops import Counted, Run, Step, Transfer, count
-from weft.model.mapping import Mapping, Place, Problem
-from weft.model.workload import Operand
+from weft.execute.replay import Orders, orders
+from weft.model.chip import Chip
+from weft.model.schedule import Schedule, Task, Transfer
+from weft.model.workload import Box, Workload, intersect, volume
 
-
-class NotRaised(Run):
-    """Fetches again although only loops that do not index the operand advanced."""
-
-    def position(self, operand: Operand, cut: int) -> int:
-        return self.inside[operand.name][cut - 1] if cut else 0
-
-
-class RaisedOutput(Run):
-    """Lets the array hold partial sums."""
-
-    def position(self, operand: Operand, cut: int) -> int:
-        at = super().position(operand, cut)
-        while at < len(self.mapping.loops) and self.mapping.loops[at].dim not in operand.dims:
-            at += 1
-        return at
+Holds = list[tuple[int, int, Any]]
 
 
-class FirstAccumulationReads(Run):
-    """Reads partial sums back before there are any."""
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A schedule, or the chip that it is for, changed so that the two no longer fit."""
 
-    def _outputs(self, operand: Operand, cut: int) -> Iterator[Transfer]:
-        partial, final = self.partial_bits(operand), self.problem.width(operand.name)
-        seen = set()
-        steps = iter(self.entered[self.position(operand, cut)])
-        for transfer in super()._outputs(operand, cut):
-            if transfer.upward:
-                tile = self._tile_of(operand, next(steps))
-                if tile not in seen:
-                    # Sizes only; a visit that is also the last one comes at the finished width.
-                    width = final if self._visited_once(operand, cut) else partial
-                    upper = tuple(bits // width * partial for bits in transfer.upper)
-                    yield Transfer(False, upper, tuple(bits // width * partial for bits in transfer.lower))
-                seen.add(tile)
-            yield transfer
-
-    def _visited_once(self, operand: Operand, cut: int) -> bool:
-        tiles = [self._tile_of(operand, step) for step in self.entered[self.position(operand, cut)]]
-        return len(tiles) == len(set(tiles))
+    name: str
+    chip: Chip
+    schedule: Schedule
 
 
-class FinalAtPartialWidth(Run):
-    """Writes finished outputs at the accumulator's width."""
-
-    def _outputs(self, operand: Operand, cut: int) -> Iterator[Transfer]:
-        partial, final = self.partial_bits(operand), self.problem.width(operand.name)
-        transfers = list(super()._outputs(operand, cut))
-        seen: set[tuple[int, ...]] = set()
-        steps = self.entered[self.position(operand, cut)]
-        tiles = iter(reversed([self._tile_of(operand, step) for step in steps]))
-        made = []
-        for transfer in reversed(transfers):
-            if transfer.upward and (tile := next(tiles)) not in seen:
-                seen.add(tile)
-                upper = tuple(bits // final * partial for bits in transfer.upper)
-                transfer = Transfer(True, upper, tuple(bits // final * partial for bits in transfer.lower))
-            made.append(transfer)
-        return reversed(made)
+Make = Callable[[], Mutant | None]
 
 
-class NotClipped(Run):
-    """Moves a full tile also where the dim ends."""
-
-    def _by_coordinate(self, place: Place, step: Step, position: int) -> list[tuple[tuple[int, ...], ...]]:
-        return super()._by_coordinate(place, Step((0,) * len(step.starts), step.digit), position)
-
-
-class MulticastPerInstance(Run):
-    """Reads the memory above once for each instance below."""
-
-    def transfers(self, operand: Operand, cut: int) -> Iterator[Transfer]:
-        for transfer in super().transfers(operand, cut):
-            yield replace(transfer, upper=transfer.lower) if cut else transfer
-
-
-class IdleOnlyWhereIndexed(Run):
-    """Lets instances work that have no iteration along a dim that does not index the operand."""
-
-    def _by_coordinate(self, place: Place, step: Step, position: int) -> list[tuple[tuple[int, ...], ...]]:
-        return [tuple(part or (0,) for part in parts) for parts in super()._by_coordinate(place, step, position)]
+def mutants(
+    workload: Workload, chip: Chip, schedule: Schedule, *, seed: int = 0, limit: int | None = None
+) -> Iterator[Mutant]:
+    """Mutants of a valid schedule in an order that follows from `seed`, all or `limit` of them."""
+    sites: list[Make] = [*_of_events(workload, chip, schedule), *_of_residencies(chip, schedule)]
+    sites += _of_reads(workload, chip, schedule)
+    sites += _of_the_chip(chip, schedule)
+    random.Random(seed).shuffle(sites)
+    made = 0
+    for site in sites:
+        if made == limit:
+            return
+        mutant = site()
+        if mutant is not None:
+            made += 1
+            yield mutant
 
 
-class HaloAcrossRuns(Run):
-    """Takes the halo from the step before also where a new run of tiles begins."""
-
-    def __init__(self, problem: Problem, mapping: Mapping) -> None:
-        super().__init__(problem, mapping)
-        self.entered = [
-            [Step(step.starts, int(number > 0)) for number, step in enumerate(steps)] for steps in self.entered
-        ]
-
-
-class NoHalo(Run):
-    """Fetches whole tiles."""
-
-    def __init__(self, problem: Problem, mapping: Mapping) -> None:
-        super().__init__(problem, mapping)
-        self.entered = [[Step(step.starts, 0) for step in steps] for steps in self.entered]
-
-    def room(self, operand: Operand, cut: int) -> int:
-        return 0
-
-
-class PaddingFetched(Run):
-    """Takes what lies outside the tensor for its nearest element."""
-
-    def elements(self, operand: Operand, iterations: tuple[tuple[int, ...], ...]) -> int:
-        touched = super().elements(operand, iterations)
-        return touched << 1 | 1 if operand.slot == "I" and any(axis.offset < 0 for axis in operand.axes) else touched
+def order_mutants(
+    orders: Orders, times: dict[int, tuple[int, int]], *, seed: int = 0, limit: int | None = None
+) -> Iterator[tuple[str, Orders]]:
+    """Orders with two neighbours exchanged that did not start at the same cycle: their replay must not give `times`."""
+    sites = [
+        (kind, position, place)
+        for kind in ("cores", "lanes", "ports", "memories")
+        for position, (_, queue) in enumerate(getattr(orders, kind))
+        for place, (first, second) in enumerate(pairwise(queue))
+        if times[first][0] != times[second][0]
+    ]
+    random.Random(seed).shuffle(sites)
+    for kind, position, place in sites[:limit]:
+        queues = list(getattr(orders, kind))
+        name, queue = queues[position]
+        first, second = queue[place : place + 2]
+        queues[position] = (name, (*queue[:place], second, first, *queue[place + 2 :]))
+        yield f"{second} before {first} on {kind} {name}", replace(orders, **{kind: tuple(queues)})
 
 
-class OneCopy(Run):
-    """Forgets the second copy of a double buffer."""
-
-    def room(self, operand: Operand, cut: int) -> int:
-        position = self.position(operand, cut)
-        kept = self.entered[position]
-        self.entered[position] = kept[:1]
-        bits = super().room(operand, cut)
-        self.entered[position] = kept
-        return bits
-
-
-def accesses_of_totals(problem: Problem, mapping: Mapping) -> Counted:
-    """Rounds to whole accesses once per flow, not once per transfer."""
-    counted = count(problem, mapping)
-    flows = {}
-    for key, (bits, accesses, busy) in counted.flows.items():
-        if key[4] != "link":
-            port = next(port for port in problem.chip.memory(key[2]).ports if port.name == key[3])
-            accesses = -(-bits // port.access_bits)
-        flows[key] = (bits, accesses, busy)
-    return replace(counted, flows=flows)
+def settled(workload: Workload, chip: Chip, schedule: Schedule) -> Schedule:
+    """The schedule with every residency ending when it must, as `Residency` says."""
+    last: dict[int, int] = {}
+    for event, sources in _readers(schedule):
+        for source in sources:
+            last[source] = max(last.get(source, 0), event.end)
+    kept = {workload.root(tensor.name) for tensor in workload.tensors if tensor.role != "intermediate"}
+    latency = schedule.latency_cycles
+    return replace(
+        schedule,
+        residencies=tuple(
+            replace(
+                item,
+                end=latency
+                if item.memory == chip.outermost and item.tensor in kept
+                else last.get(item.id, item.valid_from),
+            )
+            for item in schedule.residencies
+        ),
+    )
 
 
-def busy_of_totals(problem: Problem, mapping: Mapping) -> Counted:
-    """Rounds to whole cycles once per flow, not once per transfer."""
-    counted = count(problem, mapping)
-    flows = {}
-    for key, (bits, accesses, busy) in counted.flows.items():
-        if key[4] != "link":
-            memory = problem.chip.memory(key[2])
-            port = next(port for port in memory.ports if port.name == key[3])
-            width = port.bandwidth_bits * memory.clock_hz
-            busy = -(-bits * problem.core.clock_hz // width)
-        flows[key] = (bits, accesses, busy)
-    return replace(counted, flows=flows)
+def moved(workload: Workload, chip: Chip, schedule: Schedule, id: int, by: int) -> Schedule:
+    """The schedule with one event, and what it makes, moved in time; all else starts when it did."""
+
+    def shift(item: Any) -> Any:
+        return replace(item, start=item.start + by, end=item.end + by) if item.id == id else item
+
+    residencies = tuple(
+        replace(item, start=item.start + by, valid_from=item.valid_from + by) if item.writer == id else item
+        for item in schedule.residencies
+    )
+    shifted = replace(
+        schedule,
+        tasks=tuple(map(shift, schedule.tasks)),
+        transfers=tuple(map(shift, schedule.transfers)),
+        residencies=residencies,
+    )
+    return settled(workload, chip, shifted)
 
 
-def filled_twice(problem: Problem, mapping: Mapping) -> Counted:
-    """Exposes the first transfers of single-buffered inputs although they are in the fill."""
-    counted = count(problem, mapping)
-    return replace(counted, exposed=counted.exposed + counted.fill) if counted.exposed else counted
+def _events(schedule: Schedule) -> list[Task | Transfer]:
+    return [*schedule.tasks, *schedule.transfers]
 
 
-def _with(runner: type[Run]) -> Callable[[Problem, Mapping], Counted]:
-    return lambda problem, mapping: count(problem, mapping, runner)
+def _readers(schedule: Schedule) -> Iterator[tuple[Task | Transfer, tuple[int, ...]]]:
+    for task in schedule.tasks:
+        yield task, tuple(number for use in task.reads for number in use.residencies)
+    for transfer in schedule.transfers:
+        yield transfer, transfer.sources
 
 
-RUNS = (
-    NotRaised,
-    RaisedOutput,
-    FirstAccumulationReads,
-    FinalAtPartialWidth,
-    NotClipped,
-    MulticastPerInstance,
-    IdleOnlyWhereIndexed,
-    HaloAcrossRuns,
-    NoHalo,
-    PaddingFetched,
-    OneCopy,
-)
-MUTANTS: dict[str, Callable[[Problem, Mapping], Counted]] = {
-    **{runner.__name__: _with(runner) for runner in RUNS},
-    "AccessesOfTotals": accesses_of_totals,
-    "BusyOfTotals": busy_of_totals,
-    "FilledTwice": filled_twice,
-}
+def _changed(schedule: Schedule, kind: str, id: int, **changes: Any) -> Schedule:
+    items = tuple(replace(item, **changes) if item.id == id else item for item in getattr(schedule, kind))
+    return replace(schedule, **{kind: items})
+
+
+def _of_events(workload: Workload, chip: Chip, schedule: Schedule) -> Iterator[Make]:
+    bound = _bound(chip, schedule)
+    for event in _events(schedule):
+        kind = "tasks" if isinstance(event, Task) else "transfers"
+        if event.id in bound:
+            yield _early(workload, chip, schedule, event)
+        yield _late(workload, chip, schedule, event)
+        yield _one(chip, schedule, kind, event.id, energy_pj=-1.0)
+        rest = tuple(item for item in getattr(schedule, kind) if item.id != event.id)
+        yield _lazily(
+            f"{kind} without {event.id}", chip, lambda kind=kind, rest=rest: replace(schedule, **{kind: rest})
+        )
+    for task in schedule.tasks:
+        dim, (start, stop) = max(task.ranges, key=lambda item: item[1][1] - item[1][0])
+        cut = tuple((name, (start, stop - 1)) if name == dim else (name, extent) for name, extent in task.ranges)
+        yield _one(chip, schedule, "tasks", task.id, ranges=cut)
+        op = next(op for op in workload.ops if op.name == task.op)
+        for core in chip.cores:
+            if op.kind not in core.ops:
+                yield _one(chip, schedule, "tasks", task.id, core=core.name)
+    for transfer in schedule.transfers:
+        yield _one(chip, schedule, "transfers", transfer.id, bits=transfer.bits + 1)
+        yield _one(chip, schedule, "transfers", transfer.id, bits=transfer.bits - 1)
+        yield _one(chip, schedule, "transfers", transfer.id, setup_cycles=transfer.setup_cycles + 1)
+        faster = tuple(replace(load, rate=load.rate + Fraction(1, 1000)) for load in transfer.lanes)
+        yield _one(chip, schedule, "transfers", transfer.id, lanes=faster)
+        yield _one(chip, schedule, "transfers", transfer.id, ports=transfer.ports[1:])
+        for by in (-1, 1):
+            yield _lasting(workload, chip, schedule, transfer, by)
+
+
+def _one(chip: Chip, schedule: Schedule, kind: str, id: int, **changes: Any) -> Make:
+    def make() -> Schedule:
+        return _changed(schedule, kind, id, **changes)
+
+    return _lazily(f"{kind} {id} with {changes}", chip, make)
+
+
+def _lazily(name: str, chip: Chip, make: Callable[[], Schedule]) -> Make:
+    return lambda: Mutant(name, chip, make())
+
+
+def _bound(chip: Chip, schedule: Schedule) -> set[int]:
+    """Events that cannot start one cycle earlier whatever the orders: data, core or exclusive lane, or time begins."""
+    valid = {item.id: item.valid_from for item in schedule.residencies}
+    bound = {event.id for event in _events(schedule) if event.start == 0}
+    bound |= {
+        event.id for event, sources in _readers(schedule) if any(valid[source] == event.start for source in sources)
+    }
+    alone = {link.name for link in chip.links if link.exclusive}
+    ends: set[tuple[str, str, int]] = {("core", task.core, task.end) for task in schedule.tasks}
+    for event in _events(schedule):
+        ends |= {("lane", load.lane, event.end) for load in event.lanes if load.link in alone}
+    bound |= {task.id for task in schedule.tasks if ("core", task.core, task.start) in ends}
+    for event in _events(schedule):
+        if any(("lane", load.lane, event.start) in ends for load in event.lanes):
+            bound.add(event.id)
+    return bound
+
+
+def _early(workload: Workload, chip: Chip, schedule: Schedule, event: Task | Transfer) -> Make:
+    return _lazily(f"event {event.id} one cycle early", chip, lambda: moved(workload, chip, schedule, event.id, -1))
+
+
+def _late(workload: Workload, chip: Chip, schedule: Schedule, event: Task | Transfer) -> Make:
+    def make() -> Mutant | None:
+        late = moved(workload, chip, schedule, event.id, 1)
+        before, after = orders(schedule, chip), orders(late, chip)
+        same = all(getattr(before, kind) == getattr(after, kind) for kind in ("cores", "lanes", "ports", "memories"))
+        return Mutant(f"event {event.id} one cycle late", chip, late) if same else None
+
+    return make
+
+
+def _lasting(workload: Workload, chip: Chip, schedule: Schedule, transfer: Transfer, by: int) -> Make:
+    def make() -> Schedule:
+        other = _changed(schedule, "transfers", transfer.id, end=transfer.end + by)
+        other = _changed(other, "residencies", transfer.residency, valid_from=transfer.end + by)
+        return settled(workload, chip, other)
+
+    return _lazily(f"transfer {transfer.id} lasts {by:+d}", chip, make)
+
+
+def _of_residencies(chip: Chip, schedule: Schedule) -> Iterator[Make]:
+    new = max(item.id for item in schedule.residencies) + 1
+    for item in schedule.residencies:
+        for field in ("bits", "start", "valid_from", "end"):
+            for by in (-1, 1):
+                yield _one(chip, schedule, "residencies", item.id, **{field: getattr(item, field) + by})
+        yield _one(chip, schedule, "residencies", item.id, memory=_another(chip, item.memory))
+        twin = replace(item, id=new)
+        yield _lazily(
+            f"residency {item.id} twice",
+            chip,
+            lambda twin=twin: replace(schedule, residencies=(*schedule.residencies, twin)),
+        )
+
+
+def _another(chip: Chip, memory: str) -> str:
+    return next(item.name for item in chip.memories if item.name != memory)
+
+
+def _of_reads(workload: Workload, chip: Chip, schedule: Schedule) -> Iterator[Make]:
+    box_of = {item.id: item.box for item in schedule.residencies}
+    ops = {op.name: {operand.name: operand for operand in op.operands} for op in workload.ops}
+    for task in schedule.tasks:
+        for position, use in enumerate(task.reads):
+            operand = ops[task.op][use.operand]
+            needed = workload.root_box(operand.tensor, operand.box(dict(task.ranges)))
+            for place, box in enumerate(use.boxes):
+                common = intersect(box, needed)
+                if common is not None and common:
+                    boxes = (*use.boxes[:place], *_one_row_less(common), *use.boxes[place + 1 :])
+                    yield _reading(chip, schedule, task, position, boxes=boxes)
+            for number in use.residencies:
+                if any(intersect(box, box_of[number]) is not None for box in use.boxes):
+                    rest = tuple(other for other in use.residencies if other != number)
+                    yield _reading(chip, schedule, task, position, residencies=rest)
+    for transfer in schedule.transfers:
+        for number in transfer.sources:
+            if intersect(transfer.box, box_of[number]) is not None:
+                rest = tuple(other for other in transfer.sources if other != number)
+                yield _one(chip, schedule, "transfers", transfer.id, sources=rest)
+
+
+def _one_row_less(box: Box) -> tuple[Box, ...]:
+    """`box` without the last row of its longest axis; nothing where that was all."""
+    axis = max(range(len(box)), key=lambda axis: box[axis][1] - box[axis][0])
+    less = tuple((start, stop - (position == axis)) for position, (start, stop) in enumerate(box))
+    return (less,) if volume(less) else ()
+
+
+def _reading(chip: Chip, schedule: Schedule, task: Task, position: int, **changes: Any) -> Make:
+    uses = (*task.reads[:position], replace(task.reads[position], **changes), *task.reads[position + 1 :])
+    return _one(chip, schedule, "tasks", task.id, reads=uses)
+
+
+def _of_the_chip(chip: Chip, schedule: Schedule) -> Iterator[Make]:
+    """Memories, links and ports with the least bit less than the schedule uses."""
+    rooms: defaultdict[str, Holds] = defaultdict(list)
+    lanes: defaultdict[tuple[str, str], Holds] = defaultdict(list)
+    ports: defaultdict[tuple[str, str], Holds] = defaultdict(list)
+    for item in schedule.residencies:
+        rooms[item.memory].append((item.start, item.end, item.bits))
+    for task in schedule.tasks:
+        for name, bits in task.workspace:
+            rooms[name].append((task.start, task.end, bits))
+    for event in _events(schedule):
+        for lane in event.lanes:
+            lanes[lane.link, lane.lane].append((event.start, event.end, lane.rate))
+        for port in event.ports:
+            ports[port.memory, port.port].append((event.start, event.end, port.rate))
+    for name, holds in rooms.items():
+        peak = _peak(holds)
+        if peak:
+            memories = tuple(replace(m, size_bits=peak - 1) if m.name == name else m for m in chip.memories)
+            yield _on(f"memory {name} of {peak - 1} bits", replace(chip, memories=memories), schedule)
+    for (name, lane_name), holds in lanes.items():
+        link = chip.link(name)
+        bits = _least_below(_peak(holds) * chip.base_clock_hz / link.clock_hz)
+        links = tuple(replace(other, bandwidth_bits=bits) if other is link else other for other in chip.links)
+        yield _on(f"lane {lane_name} of {bits} bits a cycle", replace(chip, links=links), schedule)
+    for (name, port_name), holds in ports.items():
+        memory = chip.memory(name)
+        bits = _least_below(_peak(holds) * chip.base_clock_hz / memory.clock_hz)
+        narrow = tuple(replace(p, bandwidth_bits=bits) if p.name == port_name else p for p in memory.ports)
+        memories = tuple(replace(m, ports=narrow) if m is memory else m for m in chip.memories)
+        yield _on(f"port {name}.{port_name} of {bits} bits a cycle", replace(chip, memories=memories), schedule)
+
+
+def _on(name: str, chip: Chip, schedule: Schedule) -> Make:
+    return lambda: Mutant(name, chip, schedule)
+
+
+def _least_below(rate: Fraction) -> int:
+    """The largest whole number below a rate."""
+    return floor(rate) if floor(rate) < rate else ceil(rate) - 1
+
+
+def _peak(holds: Holds) -> Any:
+    held = most = 0
+    changes = [(start, amount) for start, end, amount in holds if start < end]
+    changes += [(end, -amount) for start, end, amount in holds if start < end]
+    for _, amount in sorted(changes):
+        held += amount
+        most = max(most, held)
+    return most
