@@ -9,7 +9,7 @@ from multiprocessing import get_context
 import pytest
 
 from tests.oracles.loops import count
-from tests.oracles.mutants import MUTANTS
+from tests.oracles.miscounts import MISCOUNTS
 from tests.oracles.tellings import TELLINGS, differences
 from tests.oracles.world import random_large, small_world, templates
 from weft.cost.legal import broken
@@ -73,11 +73,11 @@ def test_large_random_nests_are_told_as_the_loops_count_them() -> None:
     assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize("name", list(MUTANTS))
+@pytest.mark.parametrize("name", list(MISCOUNTS))
 def test_the_small_world_shows_a_classic_mistake(name: str) -> None:
-    mutant = MUTANTS[name]
+    miscount = MISCOUNTS[name]
     assert any(
-        differences(mutant(problem, mapping), count(problem, mapping)) for _, problem, mapping in small_world(97)
+        differences(miscount(problem, mapping), count(problem, mapping)) for _, problem, mapping in small_world(97)
     )
 
 
