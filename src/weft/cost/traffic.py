@@ -67,6 +67,8 @@ def pipes(problem: Problem, cut: Cut, up: bool) -> tuple[Pipe, ...]:
         return Pipe(memory.name, port.name, flow, rate, port.access_bits, memory.energy_pj_per_bit(port, flow), above)
 
     def link_pipe(link: Link, inner: str, outer: str) -> Pipe:
+        # Straight from the array there is no inner memory: the outer one's end of the link gives the direction.
+        inner = inner or next(iter(sorted((link.a if outer in link.b else link.b) - {outer})))
         lane = link.lane(inner, outer) if up else link.lane(outer, inner)
         rate = Fraction(link.bandwidth_bits * link.clock_hz, core.clock_hz * divisor)
         latency = math.ceil(Fraction(link.latency_cycles * core.clock_hz, link.clock_hz))
@@ -75,9 +77,8 @@ def pipes(problem: Problem, cut: Cut, up: bool) -> tuple[Pipe, ...]:
     found: list[Pipe] = []
     if cut.lower is not None:
         found.append(port_pipe(chip.memory(cut.lower.memory), "to_above" if up else "from_above", False, 1))
-        nodes = (cut.lower.memory, *cut.upper.via, cut.upper.memory)
-        ends = itertools.pairwise(nodes)
-        found += [link_pipe(chip.link(name), a, b) for name, (a, b) in zip(cut.upper.links, ends, strict=False)]
+    ends = itertools.pairwise((cut.lower.memory if cut.lower else "", *cut.upper.via, cut.upper.memory))
+    found += [link_pipe(chip.link(name), a, b) for name, (a, b) in zip(cut.upper.links, ends, strict=False)]
     for name in cut.upper.via:
         passing: tuple[Flow, Flow] = ("from_below", "to_above") if up else ("from_above", "to_below")
         for flow in passing:
