@@ -1,0 +1,143 @@
+"""Where output goes: a plain console that prints names as they are, tables that fit, JSON, and progress."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from weft.errors import OptionError
+from weft.report.words import shorten
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+PATIENCE_S = 2.0
+"""Work shorter than this shows no progress bar."""
+
+
+def console(to_stderr: bool = False) -> Console:
+    """A console that takes text literally: op names may hold square brackets and colons."""
+    from rich.console import Console
+
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without block characters is no reason to fail
+    return Console(stderr=to_stderr, markup=False, highlight=False, emoji=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A table column; `wide` ones are shown from 100 terminal columns on."""
+
+    title: str
+    right: bool = False
+    wide: bool = False
+
+
+def table(screen: Console, columns: Sequence[Column], rows: Sequence[Sequence[str]], title: str = "") -> None:
+    """Print a table that fits the screen: the first column is shortened in the middle, then the last one at its end."""
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = [i for i, column in enumerate(columns) if not column.wide or screen.width >= 100]
+    widths = {i: max([len(columns[i].title), *(len(row[i]) for row in rows)]) for i in shown}
+    first, last = shown[0], shown[-1]
+    gaps = 2 * (len(shown) - 1)
+    over = sum(widths.values()) + gaps - screen.width
+    if over > 0:
+        cut = min(over, max(0, widths[first] - 12))
+        widths[first] -= cut
+        over -= cut
+    if over > 0:
+        widths[last] = max(6, widths[last] - over)
+    grid = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
+    for i in shown:
+        grid.add_column(
+            columns[i].title, justify="right" if columns[i].right else "left", no_wrap=True, overflow="ellipsis"
+        )
+    for row in rows:
+        cells = [shorten(row[i], widths[i]) if i == first else cut_off(row[i], widths[i]) for i in shown]
+        grid.add_row(*(Text(cell) for cell in cells))
+    if title:
+        screen.print()
+        screen.print(title, style="bold cyan")
+    screen.print(grid)
+
+
+def cut_off(text: str, width: int) -> str:
+    """`text`, cut at its end where it is longer than `width`.
+
+    >>> cut_off("abcdef", 4)
+    'abc…'
+    """
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def check_json(target: str | None) -> None:
+    """Complain about a place that JSON cannot go to before the work starts, not after."""
+    if target is None or target == "-":
+        return
+    path = Path(target)
+    if path.is_dir() or not path.parent.is_dir():
+        raise OptionError(f"--json must name a file in a folder that exists, or -, not '{target}'")
+    if not os.access(path.parent, os.W_OK):
+        raise OptionError(f"--json must name a file that can be written, not '{target}'")
+
+
+def write_json(value: object, target: str | None) -> None:
+    """JSON to a file (whole or not at all), to standard output, or nowhere."""
+    if target is None:
+        return
+    text = json.dumps(value, indent=1, allow_nan=False) + "\n"
+    if target == "-":
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        return
+    from weft.report.files import write_text
+
+    write_text(Path(target), text)
+
+
+class Progressing:
+    """A progress bar on standard error for work that takes longer than two seconds, on a terminal only."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._wanted = sys.stderr.isatty()
+        self._bar: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Progressing:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, stage: str, done: int, of: int) -> None:
+        if not self._wanted or time.monotonic() - self._started < PATIENCE_S:
+            return
+        if self._bar is None:
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+            self._bar = Progress(
+                TextColumn("{task.description:>10}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                console=console(to_stderr=True),
+                transient=True,
+            )
+            self._bar.start()
+        if stage not in self._tasks:
+            self._tasks[stage] = self._bar.add_task(stage, total=of)
+        self._bar.update(self._tasks[stage], completed=done, total=of)

@@ -1,0 +1,75 @@
+"""The `weft` command: registers the commands and turns what goes wrong into one line and an exit code.
+
+Nothing here, nor in the modules that define commands, imports numpy, onnx or the like at its top: `weft --help` and
+shell completion answer at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from weft.cli import check, library, mapping, run
+from weft.cli.guard import complain
+
+app = typer.Typer(
+    name="weft",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Plan neural networks on multi-core chips: mapped, scheduled, priced and proved.",
+    epilog="Start with: weft run resnet8 --chip tpu_like_quad",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from weft import __version__
+
+        typer.echo(f"weft {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _top(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+app.command("run", epilog=run.EXAMPLES)(run.run)
+app.command("map", epilog=mapping.MAP_EXAMPLES)(mapping.map_)
+app.command("evaluate", epilog=mapping.EVALUATE_EXAMPLES)(mapping.evaluate)
+app.command("check", epilog=check.EXAMPLES)(check.check)
+app.command("chips", epilog=library.CHIPS_EXAMPLES)(library.chips)
+app.command("models", epilog=library.MODELS_EXAMPLES)(library.models)
+app.command("schema", epilog=library.SCHEMA_EXAMPLES)(library.schema)
+app.command("doctor", epilog=library.DOCTOR_EXAMPLES)(library.doctor)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code is 0 done, 1 our fault, 2 the user's input, 3 infeasible, 130 interrupted."""
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(args=arguments, prog_name="weft", standalone_mode=False)
+    except typer.Abort:
+        complain("interrupted: no result")
+        return 130
+    except Exception as error:
+        # A usage error of whichever click typer brings along; all else is caught where commands are guarded.
+        if not hasattr(error, "format_message"):
+            raise
+        complain(f"error: {error.format_message()}")
+        return 2
+    return code if isinstance(code, int) else 0
+
+
+def entry() -> None:
+    """What the installed `weft` script calls."""
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""`weft run`: a network scheduled on a chip, with its proof, a page of tables, and a run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from weft.cli import options as o
+from weft.cli.console import Progressing, check_json, console, write_json
+from weft.cli.guard import DONE, INFEASIBLE, OURS, complain, guarded
+from weft.errors import OptionError
+
+EXAMPLES = """\b
+Examples:
+  weft run resnet8 --chip tpu_like_quad
+  weft run net.onnx --chip chip.yaml --objective latency --out runs/first --json -
+"""
+
+
+@guarded
+def run(
+    model: o.Model,
+    chip: o.ChipName,
+    objective: o.Objective = "edp",
+    fuse: Annotated[
+        str, typer.Option("--fuse", metavar="HOW", help="auto or off; this version runs layer by layer either way.")
+    ] = "auto",
+    spatial: o.Spatial = "fixed",
+    frames: Annotated[int, typer.Option("--frames", metavar="N", help="Inputs in a row; 1 in this version.")] = 1,
+    dim: o.Dims = None,
+    precision: o.PrecisionName = "chip",
+    seed: o.Seed = 0,
+    budget: o.Budget = 120,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="DIR", help="The run folder; by default weft-runs/<model>-<chip>-<hash>.", file_okay=False
+        ),
+    ] = None,
+    json: o.JsonFile = None,
+    verbose: o.Verbose = False,
+    debug: o.Debug = False,
+) -> int:
+    """Schedule a network on a chip, prove the schedule, and say what it costs and why."""
+    if frames != 1:
+        raise OptionError(f"--frames must be 1 in this version, not {frames}")
+    if fuse not in ("auto", "off") and (Path(fuse).suffix or Path(fuse).exists()):
+        raise OptionError(f"--fuse must be auto or off, not '{fuse}'", remedy="fusion files are not in this version")
+    dims, precision = o.dims_of(dim), o.precision_of(precision)
+    check_json(json)
+    from weft.cli.show_run import show_run
+    from weft.report.folder import check_folder, write_run_folder
+    from weft.run import InfeasibleResult
+    from weft.run import run as schedule
+
+    check_folder(out)
+    with Progressing() as progress:
+        result = schedule(
+            model,
+            chip,
+            objective,
+            fuse=fuse,
+            spatial=spatial,
+            dims=dims,
+            precision=precision,
+            seed=seed,
+            budget=budget,
+            progress=progress,
+        )
+    if isinstance(result, InfeasibleResult):
+        write_json(result.to_json(), json)
+        complain(f"infeasible: {result.reason}")
+        return INFEASIBLE
+    settings = {
+        "objective": objective,
+        "fuse": fuse,
+        "spatial": spatial,
+        "frames": frames,
+        "dims": dims,
+        "precision": precision,
+        "budget": budget,
+    }
+    folder = write_run_folder(result, out, {"model": model, "chip": chip, **settings})
+    write_json(result.to_json(), json)
+    show_run(console(to_stderr=json == "-"), result, folder, verbose)
+    if result.proof.ok:
+        return DONE
+    broken = len(result.proof.violations) + len(result.proof.replay_differences)
+    complain(f"error in weft itself: the schedule is not proved ({broken} findings, see above); please report it")
+    return OURS

@@ -1,0 +1,116 @@
+"""Prints the results of `weft map` and `weft evaluate`; with -v each op's certificate and loop nest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from weft.cli.console import Column, table
+from weft.cli.show_run import key_values, show_notes
+from weft.model.mapping import parse_mapping
+from weft.report.nest import picture
+from weft.report.summary import assumed
+from weft.report.words import cycles, energy, percent
+from weft.run import MappedOp, MapResult
+from weft.run.evaluate import EvaluateResult, PricedOp
+from weft.run.result import Json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_COLUMNS = (
+    Column("op"),
+    Column("kind", wide=True),
+    Column("core"),
+    Column("cycles", True),
+    Column("energy", True),
+    Column("used", True),
+    Column("array", True, wide=True),
+    Column("proved"),
+    Column("stalls most"),
+)
+
+
+def show_map(screen: Console, result: MapResult, verbose: bool) -> None:
+    """Totals, a line per op, and what was left out."""
+    key_values(
+        screen,
+        f"{result.model} on {result.chip}: every op alone, all operands streamed",
+        (
+            ("objective", result.objective),
+            ("sum", f"{cycles(result.latency_cycles)} cycles, {energy(result.energy_pj)}, {len(result.ops)} ops"),
+            ("searched", f"{result.unique_ops} different ops"),
+            ("precision", assumed(result.assumed_precision)),
+        ),
+    )
+    table(screen, _COLUMNS, [_row(item.to_json()) for item in result.ops], "Ops (used: share of the array's MACs)")
+    if verbose:
+        for item in result.ops:
+            _certificate(screen, item, result.objective)
+    screen.print()
+    _left_out(screen, result.not_evaluated, "the core does not take them")
+    show_notes(screen, result.notes, verbose)
+
+
+def show_evaluation(screen: Console, result: EvaluateResult, verbose: bool) -> None:
+    """Totals, a line per op, and the ops without a mapping."""
+    key_values(
+        screen,
+        f"{result.model} on {result.chip}: given mappings, every op alone",
+        (
+            ("conventions", result.conventions),
+            ("sum", f"{cycles(result.latency_cycles)} cycles, {energy(result.energy_pj)}, {len(result.ops)} ops"),
+            ("precision", assumed(result.assumed_precision)),
+        ),
+    )
+    table(screen, _COLUMNS, [_row(item.row) for item in result.ops], "Ops (used: share of the array's MACs)")
+    if verbose:
+        for item in result.ops:
+            _nest(screen, item, result.conventions)
+    screen.print()
+    _left_out(screen, result.not_evaluated, "no mapping was given")
+    show_notes(screen, result.notes, verbose)
+
+
+def _row(row: Json) -> tuple[str, ...]:
+    stalls = sorted(row["stall_cycles"].items(), key=lambda item: (-item[1], item[0]))
+    proved = "-" if row["optimal"] is None else "optimal" if row["optimal"] else "no"
+    worst = f"{percent(stalls[0][1] / row['latency_cycles'])} {stalls[0][0]}" if stalls else "-"
+    return (
+        row["name"],
+        row["kind"],
+        row["core"],
+        cycles(row["latency_cycles"]),
+        energy(row["energy_pj"]),
+        percent(row["utilisation"]),
+        percent(row["utilisation_spatial"]),
+        proved,
+        worst,
+    )
+
+
+def _certificate(screen: Console, item: MappedOp, objective: str) -> None:
+    mapped = item.mapped
+    unit = {"latency": "cycles", "energy": "pJ", "edp": "pJ cycle"}[objective]
+    verdict = "optimal" if mapped.optimal else "not proved optimal"
+    screen.print()
+    screen.print(f"{item.op}  on {item.problem.core.name}", style="bold")
+    screen.print(
+        f"{verdict} for {objective}; bound {mapped.bound:,.6g} {unit}; space of {mapped.space_size:,} states "
+        f"({mapped.space}); {mapped.evaluated:,} labels"
+    )
+    for line in picture(mapped.mapping, item.price):
+        screen.print(f"  {line}", no_wrap=True, overflow="ellipsis")
+
+
+def _nest(screen: Console, item: PricedOp, conventions: str) -> None:
+    screen.print()
+    screen.print(f"{item.op}  on {item.core}", style="bold")
+    text = item.row["mapping"]
+    for line in picture(parse_mapping(text), None) if conventions == "weft" else text.split(" "):
+        screen.print(f"  {line}", no_wrap=True, overflow="ellipsis")
+
+
+def _left_out(screen: Console, names: tuple[str, ...], why: str) -> None:
+    if names:
+        shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+        key_values(screen, "", (("not priced", f"{len(names)} ops ({why}): {shown}"),))

@@ -1,0 +1,172 @@
+"""The run folder: what went in, what came out, and a page to read it on."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from weft.errors import OptionError
+from weft.model.schedule import LaneLoad, PortLoad, Residency, Schedule, Task, Transfer, Use
+from weft.model.workload import Box
+from weft.report.files import cannot_write, write_text
+from weft.report.identity import manifest, short_hash
+from weft.report.page import page
+from weft.run import RunResult
+
+DEFAULT = Path("weft-runs")
+Json = dict[str, Any]
+
+
+def check_folder(out: Path | None) -> None:
+    """Complain about a place that a run folder cannot go to, before the work starts."""
+    if out is not None and out.exists() and not out.is_dir():
+        raise OptionError(f"--out must be a folder, not the file '{out}'")
+
+
+def write_run_folder(result: RunResult, out: Path | None, options: Mapping[str, Any]) -> Path:
+    """Write manifest.json, summary.json, ops.csv, schedule.json and report.html, each whole or not at all.
+
+    Args:    out: the folder, made if need be; None: `weft-runs/<model>-<chip>-<hash>`.
+             options: as resolved, `model` and `chip` among them.
+    Returns: the folder. manifest.json is written last: a folder that has one is complete.
+    """
+    folder = out or DEFAULT / default_name(result, options)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "manifest.json").unlink(missing_ok=True)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    write_text(folder / "summary.json", json.dumps(result.to_json(), indent=1, allow_nan=False) + "\n")
+    write_text(folder / "ops.csv", ops_csv(result))
+    write_text(folder / "schedule.json", "".join(schedule_lines(result.schedule)))
+    write_text(folder / "report.html", page(result))
+    write_text(folder / "manifest.json", json.dumps(manifest(result, options), indent=1) + "\n")
+    return folder
+
+
+def default_name(result: RunResult, options: Mapping[str, Any]) -> str:
+    """`<model>-<chip>-<hash>`, safe as a file name."""
+    stem = Path(result.model).stem if result.model.endswith(".onnx") else result.model
+    names = (re.sub(r"[^A-Za-z0-9_.]+", "_", name).strip(".") or "x" for name in (stem, result.chip.name))
+    return "-".join((*names, short_hash(result, options)))
+
+
+def ops_csv(result: RunResult) -> str:
+    """One line per op; lists are joined by spaces, loop sizes read `K64 C3`."""
+    rows = result.op_rows()
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(rows[0])
+    for row in rows:
+        writer.writerow([_cell(value) for value in row.values()])
+    return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, dict):
+        return " ".join(f"{key}{item}" for key, item in value.items())
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return value
+
+
+def schedule_lines(schedule: Schedule) -> Iterator[str]:
+    """The schedule as JSON, one event or residency a line, so that two of them can be compared line by line."""
+    yield f'{{\n"workload": {json.dumps(schedule.workload)},\n"chip": {json.dumps(schedule.chip)},\n'
+    yield f'"latency_cycles": {schedule.latency_cycles},\n"tasks": '
+    yield from _list(_task(task) for task in schedule.tasks)
+    yield ',\n"transfers": '
+    yield from _list(_transfer(move) for move in schedule.transfers)
+    yield ',\n"residencies": '
+    yield from _list(_residency(held) for held in schedule.residencies)
+    yield "\n}\n"
+
+
+def _list(items: Iterator[Json]) -> Iterator[str]:
+    start = "[\n"
+    for item in items:
+        yield start + json.dumps(item, allow_nan=False)
+        start = ",\n"
+    yield "]" if start == ",\n" else "[]"
+
+
+def _rate(rate: Fraction) -> str:
+    return f"{rate.numerator}/{rate.denominator}"
+
+
+def _loads(ports: Sequence[PortLoad], lanes: Sequence[LaneLoad]) -> Json:
+    return {
+        "ports": [{"memory": load.memory, "port": load.port, "rate": _rate(load.rate)} for load in ports],
+        "lanes": [{"link": load.link, "lane": load.lane, "rate": _rate(load.rate)} for load in lanes],
+    }
+
+
+def _box(box: Box) -> list[list[int]]:
+    return [list(side) for side in box]
+
+
+def _use(use: Use) -> Json:
+    return {
+        "operand": use.operand,
+        "tensor": use.tensor,
+        "memory": use.memory,
+        "boxes": [_box(box) for box in use.boxes],
+        "residencies": list(use.residencies),
+        "streamed": use.streamed,
+    }
+
+
+def _task(task: Task) -> Json:
+    return {
+        "id": task.id,
+        "op": task.op,
+        "core": task.core,
+        "start": task.start,
+        "end": task.end,
+        "ranges": {dim: list(span) for dim, span in task.ranges},
+        "reads": [_use(use) for use in task.reads],
+        "writes": _use(task.writes),
+        "workspace": [{"memory": memory, "bits": bits} for memory, bits in task.workspace],
+        **_loads(task.ports, task.lanes),
+        "energy_pj": task.energy_pj,
+        "mapping": task.mapping,
+    }
+
+
+def _transfer(move: Transfer) -> Json:
+    return {
+        "id": move.id,
+        "tensor": move.tensor,
+        "box": _box(move.box),
+        "memories": list(move.memories),
+        "links": list(move.links),
+        "start": move.start,
+        "end": move.end,
+        "bits": move.bits,
+        "rate": _rate(move.rate),
+        "setup_cycles": move.setup_cycles,
+        "sources": list(move.sources),
+        "residency": move.residency,
+        **_loads(move.ports, move.lanes),
+        "energy_pj": move.energy_pj,
+    }
+
+
+def _residency(held: Residency) -> Json:
+    return {
+        "id": held.id,
+        "memory": held.memory,
+        "tensor": held.tensor,
+        "box": _box(held.box),
+        "bits": held.bits,
+        "start": held.start,
+        "valid_from": held.valid_from,
+        "end": held.end,
+        "writer": held.writer,
+    }

@@ -1,0 +1,59 @@
+"""The few lines that say what a run came to; the same in terminal and page."""
+
+from __future__ import annotations
+
+from weft.report.words import amount, cycles, energy, percent, seconds
+from weft.run import RunResult
+
+
+def facts(result: RunResult) -> tuple[tuple[str, str], ...]:
+    """(name, text) of the header figures."""
+    bounds = result.solution.bounds
+    return (
+        ("objective", f"{result.objective}, {result.spatial} dataflow, seed {result.seed}"),
+        ("latency", f"{cycles(result.latency_cycles)} cycles, {seconds(result.latency_s)}"),
+        (
+            "  bound",
+            f"{cycles(bounds.latency_cycles)} cycles ({cause(result)}), gap {percent(result.gap_latency)}",
+        ),
+        ("energy", energy(result.energy_pj)),
+        ("  bound", f"{energy(bounds.energy_pj)}, gap {percent(result.gap_energy)}"),
+        ("EDP", f"{result.energy_pj * result.latency_cycles:.3e} pJ cycle"),
+        (
+            "throughput",
+            f"{result.tops:.3g} TOPS, {result.tops_per_watt:.3g} TOPS/W; {amount(result.workload.macs)} MACs, "
+            f"{percent(result.utilisation)} of what the arrays could do",
+        ),
+        ("precision", assumed(result.assumed_precision)),
+        (
+            "searched",
+            f"{cycles(result.solution.tried)} schedules of {cycles(len(result.schedule.tasks))} tiles and "
+            f"{cycles(len(result.schedule.transfers))} transfers, {cycles(result.solution.searched)} mappings",
+        ),
+    )
+
+
+def cause(result: RunResult) -> str:
+    """What the latency bound comes from."""
+    bounds = result.solution.bounds
+    causes = (
+        ("compute", bounds.compute_cycles),
+        ("off-chip traffic", bounds.offchip_cycles),
+        ("critical path", bounds.critical_path_cycles),
+    )
+    return max(causes, key=lambda item: item[1])[0]
+
+
+def assumed(precision: str | None) -> str:
+    """What was assumed about precision, if anything was."""
+    return f"assumed {precision}" if precision else "as the model gives it"
+
+
+def proof_text(result: RunResult) -> str:
+    """One line on what was proved and what was not."""
+    proof = result.proof
+    count = len(proof.violations)
+    rules = f"rules: {proof.checked:,} facts checked, {count:,} violation{'' if count == 1 else 's'}"
+    replay = "replay: same times" if proof.replay_ok else f"replay: {len(proof.replay_differences)} differences"
+    reason = f" ({proof.numerics_reason})" if proof.numerics == "not-run" else ""
+    return f"{rules}; {replay}; numerics: {proof.numerics.replace('-', ' ')}{reason}"
