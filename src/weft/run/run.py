@@ -6,6 +6,8 @@ import time
 from collections.abc import Mapping as Map
 from typing import Literal
 
+from weft.cost.legal import RULES as MAPPING_RULES
+from weft.cost.legal import broken
 from weft.errors import ModelError, OptionError, suggestion
 from weft.execute.replay import check_replay
 from weft.mapper import Objective
@@ -13,14 +15,14 @@ from weft.mapper.solve import value
 from weft.model.chip import Chip, Core, Precision
 from weft.model.mapping import Problem
 from weft.model.rules import check
-from weft.model.schedule import Infeasible
+from weft.model.schedule import Infeasible, Violation
 from weft.model.workload import Op, Workload
 from weft.read import load
 from weft.read.chip import read_chip
 from weft.read.fold import fold
 from weft.read.precision import assume_precision
 from weft.run.result import InfeasibleResult, MappedOp, MapResult, Proof, RunResult
-from weft.schedule import GOALS, Goal, solve
+from weft.schedule import GOALS, Goal, Solution, solve
 from weft.schedule.options import Mapper, setting_for
 from weft.schedule.solve import BUDGET, Progress
 
@@ -68,9 +70,7 @@ def run(
     clock = time.process_time()
     if progress:
         progress("proving", 0, 1)
-    facts = check(workload, silicon, solution.schedule)
-    replayed = check_replay(solution.schedule, silicon)
-    proof = Proof(facts.checked, facts.violations, replayed.ok, tuple(str(item) for item in replayed.differences))
+    proof = prove(workload, silicon, solution)
     spent["proof"] = time.process_time() - clock
     return RunResult(
         model, objective, spatial, seed, budget, workload, silicon, solution, proof, assumed, spent, workload.notes
@@ -106,7 +106,7 @@ def map_model(
     if core is not None and core not in {item.name for item in silicon.cores}:
         names = [item.name for item in silicon.cores]
         raise OptionError(f"--core must name a core of '{silicon.name}', not '{core}'", remedy=suggestion(core, names))
-    mapper = Mapper(workload, silicon, goal, flow, beam=4)
+    mapper = Mapper(workload, silicon, goal, flow)
     mapped: list[MappedOp] = []
     skipped: list[str] = []
     for number, item in enumerate(chosen):
@@ -136,6 +136,19 @@ def map_model(
         tuple(skipped),
         workload.notes,
     )
+
+
+def prove(workload: Workload, chip: Chip, solution: Solution) -> Proof:
+    """Rules over the schedule and over every mapping in it, and the replay."""
+    facts = check(workload, chip, solution.schedule)
+    wrong = list(facts.violations)
+    mapped = {(part.problem, part.mapped.mapping) for option in solution.options for part in option.parts}
+    for problem, mapping in mapped:
+        for found in broken(problem, mapping):
+            wrong.append(Violation(found.rule, f"{problem.op.name}: {found.subject}", 0, found.needs, found.has))
+    replayed = check_replay(solution.schedule, chip)
+    differences = tuple(str(item) for item in replayed.differences)
+    return Proof(facts.checked + len(mapped) * len(MAPPING_RULES), tuple(wrong), replayed.ok, differences)
 
 
 def streaming_problem(mapper: Mapper, op: Op, core: Core, chip: Chip) -> Problem:

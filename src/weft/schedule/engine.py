@@ -19,7 +19,6 @@ from weft.schedule.lines import RateLine, SpaceLine
 from weft.schedule.options import Option, Part, hub_memory
 from weft.schedule.pieces import Cell, Grid, make_grid
 
-
 SHARES = (Fraction(1), Fraction(3, 4), Fraction(1, 2), Fraction(1, 4))
 """Parts of a path's rate that a transfer may take: less than all, where that ends sooner beside what else runs."""
 

@@ -9,10 +9,15 @@ from functools import cache
 from typing import Literal
 
 from weft.mapper import Mapped, Objective, best_mapping
+from weft.mapper.solve import BEAM
+from weft.mapper.space import STATE_LIMIT
 from weft.model.chip import Chip, Core, Route
 from weft.model.mapping import Mapping, Place, Problem, Rest, Setting
 from weft.model.schedule import Infeasible
 from weft.model.workload import Op, Range, Slot, Workload, volume
+
+QUICK_STATES = 512
+"""States of a lattice while options are weighed; the options picked in the end are mapped with all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +87,24 @@ def setting_for(
 
 
 class Mapper:
-    """Maps problems once each: problems that differ only in names of cores and memories share one search."""
+    """Maps problems once each: problems that differ only in names of cores and memories share one search.
+
+    quick: a narrow search on small lattices, to weigh options by.
+    """
 
     def __init__(
-        self, workload: Workload, chip: Chip, objective: Objective, spatial: Literal["fixed", "free"], beam: int = 2
+        self,
+        workload: Workload,
+        chip: Chip,
+        objective: Objective,
+        spatial: Literal["fixed", "free"],
+        quick: bool = False,
     ) -> None:
         self.workload = workload
         self.chip = chip
         self.objective = objective
         self.spatial = spatial
-        self.beam = beam
+        self.effort = (1, QUICK_STATES) if quick else (BEAM, STATE_LIMIT)
         self.asked = 0
         self._known: dict[object, Mapped | Infeasible] = {}
         self._widths = {tensor.name: tensor.bits for tensor in workload.tensors}
@@ -109,7 +122,7 @@ class Mapper:
         self.asked += 1
         key = _canonical(problem)
         if key not in self._known:
-            self._known[key] = best_mapping(problem, self.objective, self.spatial, self.beam)
+            self._known[key] = best_mapping(problem, self.objective, self.spatial, *self.effort)
         found = self._known[key]
         if isinstance(found, Infeasible):
             return found
@@ -227,6 +240,19 @@ def _part(
             routes.append((operand.name, chip.routes(chip.outermost, top)[0]))
     cycles = math.ceil(mapped.price.latency_cycles * chip.base_clock_hz / core.clock_hz)
     return Part(core.name, tuple(ranges.items()), problem, mapped, tuple(homes), tuple(routes), cycles)
+
+
+def refined(mapper: Mapper, option: Option) -> Option:
+    """The same option with its parts mapped again by `mapper` (tiles, cores and what is streamed stay)."""
+    parts: list[Part] = []
+    for part in option.parts:
+        mapped = mapper.map(part.problem)
+        if isinstance(mapped, Infeasible):
+            return option
+        core = mapper.chip.core(part.core)
+        cycles = math.ceil(mapped.price.latency_cycles * mapper.chip.base_clock_hz / core.clock_hz)
+        parts.append(replace(part, mapped=mapped, duration=cycles))
+    return replace(option, parts=tuple(parts))
 
 
 def split_ranges(op: Op, dim: str, ways: int) -> list[dict[str, Range]]:

@@ -14,7 +14,7 @@ from weft.model.schedule import Infeasible, Schedule
 from weft.model.workload import Workload
 from weft.schedule.bounds import Bounds, bounds
 from weft.schedule.engine import Engine, Stuck, rate_scale
-from weft.schedule.options import Mapper, Option, options_for
+from weft.schedule.options import Mapper, Option, options_for, refined
 from weft.schedule.timing import retime
 
 Goal = Literal["latency", "energy", "edp", "memory"]
@@ -75,7 +75,7 @@ def solve(
     """
     clock = time.process_time()
     objective: Objective = "edp" if goal == "memory" else goal
-    mapper = Mapper(workload, chip, objective, spatial)
+    mapper = Mapper(workload, chip, objective, spatial, quick=True)
     choices: list[tuple[Option, ...]] = []
     not_mapped: list[Infeasible] = []
     for number, op in enumerate(workload.ops):
@@ -98,15 +98,23 @@ def solve(
     if isinstance(best, Infeasible):
         return best
     limit = bounds(workload, chip, {op.name: found for op, found in zip(workload.ops, choices, strict=True)})
-    picked = tuple(found[pick] for found, pick in zip(choices, best.picks, strict=True))
+    clock = time.process_time()
+    careful = Mapper(workload, chip, objective, spatial)
+    picked = [refined(careful, found[pick]) for found, pick in zip(choices, best.picks, strict=True)]
+    map_seconds += time.process_time() - clock
+    final = _Search(workload, chip, [[option] for option in picked], goal, 1, None)
+    refit = final.attempt(tuple(0 for _ in picked))
+    if refit is None or refit.score > best.score:
+        picked = [found[pick] for found, pick in zip(choices, best.picks, strict=True)]
+        refit = best
     return Solution(
-        best.schedule,
-        picked,
+        refit.schedule,
+        tuple(picked),
         limit,
-        best.energy_pj,
-        best.peaks,
-        search.tried,
-        mapper.searched,
+        refit.energy_pj,
+        refit.peaks,
+        search.tried + 1,
+        mapper.searched + careful.searched,
         tuple(dict.fromkeys(not_mapped)),
         map_seconds,
     )
@@ -135,7 +143,7 @@ class _Search:
     def run(self, rng: random.Random) -> _Trial | Infeasible:
         best: _Trial | None = None
         for start in self._starts():
-            best = _better(best, self._try(start))
+            best = _better(best, self.attempt(start))
         if best is None:
             best = self._rescue()
         if best is None:
@@ -159,7 +167,7 @@ class _Search:
 
     def _rescue(self) -> _Trial | None:
         """Every op streamed: needs the least room."""
-        return self._try(
+        return self.attempt(
             tuple(
                 next((i for i, option in enumerate(found) if option.name.endswith("streamed")), 0)
                 for found in self.choices
@@ -177,13 +185,14 @@ class _Search:
                         return best
                     if pick == best.picks[op]:
                         continue
-                    trial = self._try((*best.picks[:op], pick, *best.picks[op + 1 :]))
+                    trial = self.attempt((*best.picks[:op], pick, *best.picks[op + 1 :]))
                     best = _better(best, trial) or best
             if best is before:
                 break
         return best
 
-    def _try(self, picks: tuple[int, ...]) -> _Trial | None:
+    def attempt(self, picks: tuple[int, ...]) -> _Trial | None:
+        """The whole schedule that these picks lead to, or None where a part gets stuck."""
         if picks in self.seen:
             return self.seen[picks]
         self.tried += 1
