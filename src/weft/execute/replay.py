@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from weft.model.chip import Chip
-from weft.model.schedule import LaneLoad, PortLoad, Schedule, Task, Transfer
+from weft.model.schedule import LaneLoad, PortLoad, Residency, Schedule, Task, Transfer
+from weft.model.workload import intersect
 
 MAX_DIFFERENCES = 10
 """Differences listed; the first ones are the causes, the rest follows from them."""
@@ -33,6 +34,8 @@ class Event:
         id:       event number.     duration: cycles from its start to its end.
         core:     the core of a task.
         reads, makes: ids of residencies.
+        after:    residencies that must have been released before it starts: earlier copies, in the same memory, of
+                  what it makes (a box comes back only when the copy that was there has left).
         workspace: (memory, bits) held while it runs.
         ports, lanes: rates booked while it runs.
     """
@@ -42,6 +45,7 @@ class Event:
     core: str | None
     reads: tuple[int, ...]
     makes: tuple[int, ...]
+    after: tuple[int, ...]
     workspace: tuple[tuple[str, int], ...]
     ports: tuple[PortLoad, ...]
     lanes: tuple[LaneLoad, ...]
@@ -132,8 +136,9 @@ def orders(schedule: Schedule, chip: Chip) -> Orders:
     ports: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     memories: defaultdict[str, list[int]] = defaultdict(list)
     memory_of = {residency.id: residency.memory for residency in schedule.residencies}
+    after = _earlier_copies(schedule)
     for item in sorted(_events(schedule), key=lambda item: (item.start, item.id)):
-        event = _without_times(item)
+        event = _without_times(item, after)
         events.append(event)
         if event.core is not None:
             cores[event.core].append(event.id)
@@ -169,7 +174,8 @@ def orders(schedule: Schedule, chip: Chip) -> Orders:
 def replay(orders: Orders, chip: Chip) -> dict[int, tuple[int, int]]:
     """When each event starts and ends if everything starts as early as the orders allow.
 
-    An event starts at the first cycle at which: all that it reads has been made; its core is idle; on each of its
+    An event starts at the first cycle at which: all that it reads has been made; earlier copies of what it makes have
+    left; its core is idle; on each of its
     resources all events before it have started; each lane and port has its rate left; each memory has room for what
     it makes and works on. Room is released when the last reader of a residency has ended (its writer, where none
     reads it); at one cycle releases come before starts.
@@ -183,15 +189,30 @@ def _events(schedule: Schedule) -> list[Task | Transfer]:
     return [*schedule.tasks, *schedule.transfers]
 
 
-def _without_times(item: Task | Transfer) -> Event:
+def _earlier_copies(schedule: Schedule) -> dict[int, tuple[int, ...]]:
+    """For each residency, those of the same tensor and memory that began before it and share a part of its box."""
+    groups: defaultdict[tuple[str, str], list[Residency]] = defaultdict(list)
+    for residency in schedule.residencies:
+        groups[residency.memory, residency.tensor].append(residency)
+    earlier: dict[int, tuple[int, ...]] = {}
+    for group in groups.values():
+        group.sort(key=lambda residency: (residency.start, residency.id))
+        for place, late in enumerate(group):
+            found = tuple(early.id for early in group[:place] if intersect(early.box, late.box) is not None)
+            if found:
+                earlier[late.id] = found
+    return earlier
+
+
+def _without_times(item: Task | Transfer, earlier: dict[int, tuple[int, ...]]) -> Event:
+    makes = item.writes.residencies if isinstance(item, Task) else (item.residency,)
+    after = tuple(sorted({number for made in makes for number in earlier.get(made, ())}))
     duration = item.end - item.start
     if isinstance(item, Task):
         reads = tuple(sorted({number for use in item.reads for number in use.residencies}))
-        return Event(
-            item.id, duration, item.core, reads, item.writes.residencies, item.workspace, item.ports, item.lanes
-        )
+        return Event(item.id, duration, item.core, reads, makes, after, item.workspace, item.ports, item.lanes)
     reads = tuple(sorted(set(item.sources)))
-    return Event(item.id, duration, None, reads, (item.residency,), (), item.ports, item.lanes)
+    return Event(item.id, duration, None, reads, makes, after, (), item.ports, item.lanes)
 
 
 class _Resource:
@@ -244,10 +265,18 @@ class _Machine:
             if holding.writer == -1 and (holding.stays or self.readers[holding.id]):
                 self.rooms[holding.memory].free -= holding.bits
         self.conditions = {
-            event.id: len(self.uses[event.id]) + sum(number not in self.made for number in event.reads)
+            event.id: len(self.uses[event.id])
+            + sum(number not in self.made for number in event.reads)
+            + len(event.after)
             for event in orders.events
         }
-        """What has yet to come for an event before it is tried: data that it reads, and its turn on resources."""
+        """What has yet to come for an event before it is tried: data that it reads, copies that have to leave, and
+        its turn on resources."""
+        self.followers: defaultdict[int, list[int]] = defaultdict(list)
+        for event in orders.events:
+            for number in event.after:
+                self.followers[number].append(event.id)
+        self.left: set[int] = set()
         self.tries = deque(number for number, missing in self.conditions.items() if not missing)
         for resource in self.resources:
             self._has_come(resource.head)
@@ -280,6 +309,9 @@ class _Machine:
             if read not in self.made:
                 by = f"made by event {self.holdings[read].writer}" if read in self.holdings else "which nothing makes"
                 return f"residency {read}, {by}"
+        for copy in self.events[number].after:
+            if copy not in self.left:
+                return f"residency {copy} to leave, an earlier copy of what it makes"
         for resource, units in self.uses[number]:
             if resource.head != number:
                 return f"its turn on {resource.name} after event {resource.head}"
@@ -321,6 +353,9 @@ class _Machine:
         holding = self.holdings.get(residency)
         if holding is not None and not holding.stays:
             self._give_back(self.rooms[holding.memory], holding.bits)
+            self.left.add(residency)
+            for event in self.followers[residency]:
+                self._has_come(event)
 
     def _add_cores(self, orders: Orders) -> None:
         for name, queue in orders.cores:

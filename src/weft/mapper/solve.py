@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from weft.cost.kernels import Floats, Ints
 from weft.cost.legal import broken
 from weft.cost.price import active_pj_per_cycle, price
 from weft.cost.result import Price
@@ -146,7 +148,8 @@ def _search(
                 stage_of[index, x, reached] = number[(*row[:x], reached + 1, *row[x + 1 :])]
 
     cut_start = np.zeros((len(operands), depth + 2), np.int64)
-    cut_upper, cut_table = [], []
+    cut_upper: list[int] = []
+    cut_table: list[int] = []
     by_cut = {(table.operand, table.lower, table.upper): index for index, table in enumerate(tables.cuts)}
     for x, name in enumerate(operands):
         options = crossings(places[x])
@@ -215,7 +218,7 @@ def _memory_column(problem: Problem, operand: str, lower: int, memories: list[st
     return -1 if lower < 0 else memories.index(problem.setting.of(operand)[lower].memory)
 
 
-def _allowed(problem: Problem, tables: Tables, states: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _allowed(problem: Problem, tables: Tables, states: Ints) -> Ints:
     """int64[N, S]: the array's own cut may be raised only over loops that do not index the operand, O's not at all."""
     base = states[0]
     dims = tables.lattice.dims
@@ -230,15 +233,15 @@ def _allowed(problem: Problem, tables: Tables, states: np.ndarray) -> np.ndarray
 
 
 def _rest(
-    digits: np.ndarray,  # type: ignore[type-arg]
-    places: list[tuple[object, ...]],
+    digits: Ints,
+    places: Sequence[Sequence[object]],
     operands: list[str],
     tables: Tables,
-    allowed: np.ndarray,  # type: ignore[type-arg]
+    allowed: Ints,
     fields: int,
-) -> np.ndarray:  # type: ignore[type-arg]
+) -> Floats:
     """float64[G, F]: the least that the cuts not yet closed will add, column by column (admissible for each)."""
-    chains: list[list[np.ndarray]] = []  # type: ignore[type-arg]
+    chains: list[list[Floats]] = []
     for name, chain in zip(operands, places, strict=True):
         least = [np.full(fields, math.inf) for _ in range(len(chain) + 1)]
         least[len(chain)] = np.zeros(fields)
@@ -253,7 +256,7 @@ def _rest(
     return np.array([sum(chains[x][digit] for x, digit in enumerate(row)) for row in digits.tolist()])
 
 
-def _growth(tables: Tables) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def _growth(tables: Tables) -> tuple[Ints, Ints]:
     """Successor states of every state, CSR: int64[S + 1], int64[E]."""
     steps = successors(tables.lattice)
     lengths = [len(sizes) for sizes in tables.lattice.sizes]
@@ -276,8 +279,8 @@ def _growth(tables: Tables) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[ty
 
 
 def _root_bound(
-    start: np.ndarray,  # type: ignore[type-arg]
-    rest: np.ndarray,  # type: ignore[type-arg]
+    start: Floats,
+    rest: Floats,
     compute: float,
     active: float,
     num_resources: int,
@@ -294,7 +297,7 @@ def _mapping(
     problem: Problem,
     spatial: tuple[Unroll, ...],
     tables: Tables,
-    states: np.ndarray,  # type: ignore[type-arg]
+    states: Ints,
     closed: list[tuple[int, int]],
 ) -> Mapping:
     """The loop nest whose cuts are closed at the given states, in that order.

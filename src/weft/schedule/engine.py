@@ -5,16 +5,15 @@ The engine decides orders; `timing.py` then lets everything start as early as th
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
 
-from weft.model.chip import Chip, Flow, Memory, Port, Route
+from weft.model.chip import Flow, Route
 from weft.model.schedule import Infeasible, LaneLoad, PortLoad, Residency, Schedule, Task, Transfer, Use
 from weft.model.workload import SLOTS, Box, Slot, Workload, volume
+from weft.schedule.fabric import Fabric, Way
 from weft.schedule.lines import RateLine, SpaceLine
 from weft.schedule.options import Option, Part, hub_memory
 from weft.schedule.pieces import Cell, Grid, make_grid
@@ -64,11 +63,12 @@ class _Touch:
 class Engine:
     """One pass over a workload with one option per op. `run` gives the schedule or says what did not fit."""
 
-    def __init__(self, workload: Workload, chip: Chip, options: Sequence[Option], scale: int) -> None:
+    def __init__(self, workload: Workload, fabric: Fabric, options: Sequence[Option]) -> None:
         self.workload = workload
-        self.chip = chip
+        self.fabric = fabric
+        self.chip = chip = fabric.chip
         self.options = options
-        self.scale = scale
+        self.scale = fabric.scale
         self.bits = {tensor.name: tensor.bits for tensor in workload.tensors}
         self.ops = {op.name: op for op in workload.ops}
         self.keep = {workload.root(t.name) for t in workload.tensors if t.role == "output"}
@@ -128,8 +128,7 @@ class Engine:
         for tensor in self.workload.tensors:
             if tensor.name in self.grids and tensor.role in ("input", "weight"):
                 grid = self.grids[tensor.name]
-                cells = grid.cells(tensor.whole())
-                self._hold(self.chip.outermost, tensor.name, tensor.whole(), cells, 0, 0, -1)
+                self._hold(self.chip.outermost, tensor.name, tensor.whole(), grid.cells(tensor.whole()), 0, 0, -1)
 
     # -- the pass --------------------------------------------------------------------------------------------------
 
@@ -189,7 +188,7 @@ class Engine:
 
     def _workspace(self, part: Part) -> dict[str, int]:
         """Bits of streamed operands' tiles in memories that others see too."""
-        core = self.chip.core(part.core)
+        core = self.fabric.core[part.core]
         shared = {hub_memory(core, self.chip, slot) for slot in SLOTS}
         work: dict[str, int] = {}
         for room in part.mapped.price.room:
@@ -248,15 +247,10 @@ class Engine:
         size = 1 << 16
 
         def cost(memory: str) -> tuple[float, bool, str]:
-            routes = self.chip.routes(memory, touch.memory)
-            rate = max((self._route_rate(route) for route in routes), default=0)
+            rate = max((way.rate for way in self.fabric.ways(memory, touch.memory, touch.slot)), default=0)
             return (size / rate if rate else math.inf, memory == self.chip.outermost, memory)
 
         return min(self.where[touch.tensor][cell], key=cost)
-
-    def _route_rate(self, route: Route) -> int:
-        rates = [int(self.chip.lane_rate(self.chip.link(name)) * self.scale) for name in route.links]
-        return min(rates) if rates else 0
 
     def _move(self, tensor: str, box: Box, cells: list[Cell], source: str, target: str, slot: Slot) -> None:
         """One transfer of one box, on the route that ends first."""
@@ -265,45 +259,29 @@ class Engine:
         ready = max(held.valid_from for held in holders.values())
         # What is fetched again waits until the copy that was let go has really left.
         ready = max([ready, *(self.gone.get((target, tensor, cell), 0) for cell in cells)])
-        best: tuple[int, int, int, Route, list[tuple[str, str, str]], list[tuple[str, str]], int] | None = None
         space = self.space[target].earliest(ready, bits)
         if space is None:
-            raise Stuck(
-                Infeasible(
-                    tensor, "no room", bits + self.space[target].finally_used, self.space[target].capacity, target
-                )
-            )
-        for route in self.chip.routes(source, target):
-            lanes = [
-                (name, self.chip.link(name).lane(a, b), "")
-                for name, a, b in zip(route.links, route.memories, route.memories[1:], strict=False)
-            ]
-            ports = self._transfer_ports(route, slot)
-            whole = min(
-                [self._lane(link, lane).capacity for link, lane, _ in lanes]
-                + [self._port(memory, port).capacity // ports.count((memory, port)) for memory, port in ports]
-            )
-            setup = sum(
-                math.ceil(Fraction(link.latency_cycles * self.chip.base_clock_hz, link.clock_hz))
-                for link in map(self.chip.link, route.links)
-            )
+            line = self.space[target]
+            raise Stuck(Infeasible(tensor, "no room", bits + line.finally_used, line.capacity, target))
+        best: tuple[int, int, int, Way] | None = None
+        for way in self.fabric.ways(source, target, slot):
             for share in SHARES:
-                rate = max(1, whole * share.numerator // share.denominator)
-                duration = -(-bits * self.scale // rate) + setup
+                rate = max(1, way.rate * share.numerator // share.denominator)
+                duration = -(-bits * self.scale // rate) + way.setup_cycles
                 if best is not None and space + duration >= best[1]:
                     continue
-                lines = [(self._lane(link, lane), rate) for link, lane, _ in lanes]
-                lines += [(self._port(*at), rate * ports.count(at)) for at in dict.fromkeys(ports)]
+                lines = [(self._lane(link, lane), rate) for link, lane in way.lanes]
+                lines += [(self._port(*at), rate * way.ports.count(at)) for at in dict.fromkeys(way.ports)]
                 start = self._window(space, duration, lines)
                 if best is None or start + duration < best[1]:
-                    best = (start, start + duration, rate, route, lanes, ports, setup)
+                    best = (start, start + duration, rate, way)
         if best is None:
             raise Stuck(Infeasible(tensor, f"no links lead from '{source}' to '{target}'"))
-        start, end, rate, route, lanes, ports, setup = best
+        start, end, rate, way = best
         event = self._next_event()
-        for link, lane, _ in lanes:
+        for link, lane in way.lanes:
             self._lane(link, lane).book(start, end, rate)
-        for memory, port in ports:
+        for memory, port in way.ports:
             self._port(memory, port).book(start, end, rate)
         held = self._hold(target, tensor, box, cells, start, end, event)
         for holder in holders.values():
@@ -314,39 +292,20 @@ class Engine:
                 event,
                 tensor,
                 box,
-                route.memories,
-                route.links,
+                way.route.memories,
+                way.route.links,
                 start,
                 end,
                 bits,
                 exact,
-                setup,
+                way.setup_cycles,
                 tuple(holder.id for holder in holders.values()),
                 held.id,
-                tuple(PortLoad(memory, port, exact) for memory, port in ports),
-                tuple(LaneLoad(link, lane, exact) for link, lane, _ in lanes),
-                self._transfer_pj(route, slot, bits),
+                tuple(PortLoad(memory, port, exact) for memory, port in way.ports),
+                tuple(LaneLoad(link, lane, exact) for link, lane in way.lanes),
+                self.fabric.transfer_pj(way, slot, bits),
             )
         )
-
-    def _transfer_ports(self, route: Route, slot: Slot) -> list[tuple[str, str]]:
-        """Ports used along a route, one reading and one writing per hop (one port may do both: it is booked twice)."""
-        used: list[tuple[str, str]] = []
-        for here, there in itertools.pairwise(route.memories):
-            reading, writing = hop_ports(self.chip, here, there, slot)
-            used += [(here, reading.name), (there, writing.name)]
-        return used
-
-    def _transfer_pj(self, route: Route, slot: Slot, bits: int) -> float:
-        """Accesses at both ends of every hop, and the links [pJ]."""
-        total = sum(bits * self.chip.link(name).pj_per_bit for name in route.links)
-        for here, there in itertools.pairwise(route.memories):
-            reading, writing = hop_ports(self.chip, here, there, slot)
-            for name, port, reads in ((here, reading, True), (there, writing, False)):
-                memory = self.chip.memory(name)
-                whole = math.ceil(bits / port.access_bits) * port.access_bits
-                total += whole * (memory.read_pj if reads else memory.write_pj) / port.bandwidth_bits
-        return total
 
     # -- running ---------------------------------------------------------------------------------------------------
 
@@ -375,8 +334,8 @@ class Engine:
         start = self._window(start, duration, lines)
         end = start + duration
         event = self._next_event()
-        for line, rate in lines:
-            line.book(start, end, rate)
+        for booked, rate in lines:
+            booked.book(start, end, rate)
         for memory, bits in work.items():
             self.space[memory].change(start, bits)
             self.space[memory].change(end, -bits)
@@ -391,7 +350,7 @@ class Engine:
             ids = tuple(holder.id for holder in holders.values())
             reads.append(Use(touch.operand, touch.tensor, touch.memory, boxes, ids, touch.streamed))
         price = part.mapped.price
-        static = self.chip.static_pj_per_cycle * self.chip.base_clock_hz / self.chip.core(part.core).clock_hz
+        static = self.chip.static_pj_per_cycle * self.chip.base_clock_hz / self.fabric.core[part.core].clock_hz
         self.tasks.append(
             Task(
                 event,
@@ -422,7 +381,7 @@ class Engine:
 
     def _task_loads(self, part: Part) -> tuple[list[tuple[str, str, int]], list[tuple[str, str, int]]]:
         """(link, lane, rate) and (memory, port, rate) that a task books: its path when it streams, its own port use."""
-        chip, core = self.chip, self.chip.core(part.core)
+        chip, core = self.chip, self.fabric.core[part.core]
         divisor = part.problem.setting.path_divisor
         lanes: dict[tuple[str, str], int] = {}
         ports: dict[tuple[str, str], int] = {}
@@ -432,7 +391,8 @@ class Engine:
             way = route.memories if slot != "O" else tuple(reversed(route.memories))
             links = route.links if slot != "O" else tuple(reversed(route.links))
             rates = [
-                self._lane(n, chip.link(n).lane(a, b)).capacity for n, a, b in zip(links, way, way[1:], strict=False)
+                self._lane(n, self.fabric.link[n].lane(a, b)).capacity
+                for n, a, b in zip(links, way, way[1:], strict=False)
             ]
             rates += [self._port(name, port).capacity for name, port in outer]
             rate = max(1, min(rates) // divisor)
@@ -443,7 +403,7 @@ class Engine:
                 both.append((route.memories, route.links))
             for memories, names in both:
                 for name, a, b in zip(names, memories, memories[1:], strict=False):
-                    key = (name, chip.link(name).lane(a, b))
+                    key = (name, self.fabric.link[name].lane(a, b))
                     lanes[key] = max(lanes.get(key, 0), rate)
             for name, port in outer:
                 ports[name, port] = max(ports.get((name, port), 0), rate)
@@ -467,15 +427,16 @@ class Engine:
         """Ports of the memories outside the core that a streamed operand uses."""
         used: list[tuple[str, str]] = []
         for position, name in enumerate(route.memories[:-1]):
-            memory = self.chip.memory(name)
+            memory = self.fabric.memory[name]
             if slot != "O" or position > 0:
                 used.append((name, memory.port(slot, "to_below").name))
             if slot == "O":
                 used.append((name, memory.port(slot, "from_below").name))
             if position > 0:
-                for flow in ("from_above", "to_above"):
+                passing: tuple[Flow, Flow] = ("from_above", "to_above")
+                for flow in passing:
                     if flow == "from_above" or slot == "O":
-                        used.append((name, memory.port(slot, flow).name))  # type: ignore[arg-type]
+                        used.append((name, memory.port(slot, flow).name))
         return list(dict.fromkeys(used))
 
     # -- what is held ----------------------------------------------------------------------------------------------
@@ -537,16 +498,13 @@ class Engine:
 
     def _lane(self, link: str, lane: str) -> RateLine:
         if lane not in self.lanes:
-            found = self.chip.link(link)
-            self.lanes[lane] = RateLine(int(self.chip.lane_rate(found) * self.scale), found.exclusive)
+            self.lanes[lane] = RateLine(self.fabric.lane_rate[link], self.fabric.link[link].exclusive)
         return self.lanes[lane]
 
     def _port(self, memory: str, port: str) -> RateLine:
         key = (memory, port)
         if key not in self.ports:
-            found = self.chip.memory(memory)
-            rate = self.chip.port_rate(found, next(p for p in found.ports if p.name == port))
-            self.ports[key] = RateLine(int(rate * self.scale))
+            self.ports[key] = RateLine(self.fabric.port_rate[key])
         return self.ports[key]
 
     def _window(self, start: int, duration: int, lines: list[tuple[RateLine, int]]) -> int:
@@ -581,39 +539,3 @@ class Engine:
         return Schedule(
             self.workload.name, self.chip.name, tuple(self.tasks), tuple(self.transfers), tuple(residencies)
         )
-
-
-def hop_ports(chip: Chip, source: str, target: str, slot: Slot) -> tuple[Port, Port]:
-    """The ports through which a transfer leaves `source` and enters `target`.
-
-    Downwards (away from the outermost memory) it is supplied and fills; upwards it is drained and collected; between
-    memories at one distance it is drained and fills. A memory without a port for that flow lends any of the direction.
-    """
-    far, near = _distance(chip, target), _distance(chip, source)
-    out: tuple[Flow, ...] = ("to_below", "to_above") if far > near else ("to_above", "to_below")
-    into: tuple[Flow, ...] = ("from_below", "from_above") if far < near else ("from_above", "from_below")
-    return _port_for(chip.memory(source), slot, out), _port_for(chip.memory(target), slot, into)
-
-
-def _port_for(memory: Memory, slot: Slot, flows: tuple[Flow, ...]) -> Port:
-    slots: tuple[Slot, ...] = (slot, *(other for other in SLOTS if other != slot))
-    for flow in flows:
-        for candidate in slots:
-            for port in memory.ports:
-                if port.carries(candidate, flow):
-                    return port
-    raise Stuck(Infeasible(memory.name, f"it has no port for {flows[0]}"))
-
-
-@cache
-def _distance(chip: Chip, memory: str) -> int:
-    """Links between the outermost memory and this one."""
-    routes = chip.routes(chip.outermost, memory)
-    return len(routes[0].links) if routes else len(chip.memories)
-
-
-def rate_scale(chip: Chip, divisors: set[int]) -> int:
-    """The least factor that makes every lane's and port's rate a whole number, also on paths divided by `divisors`."""
-    rates = [chip.lane_rate(link) for link in chip.links]
-    rates += [chip.port_rate(memory, port) for memory in chip.memories for port in memory.ports]
-    return math.lcm(*(rate.denominator for rate in rates)) * math.lcm(*divisors)

@@ -13,7 +13,8 @@ from weft.model.chip import Chip
 from weft.model.schedule import Infeasible, Schedule
 from weft.model.workload import Workload
 from weft.schedule.bounds import Bounds, bounds
-from weft.schedule.engine import Engine, Stuck, rate_scale
+from weft.schedule.engine import Engine, Stuck
+from weft.schedule.fabric import Fabric
 from weft.schedule.options import Mapper, Option, options_for, refined
 from weft.schedule.timing import retime
 
@@ -22,6 +23,9 @@ GOALS: tuple[Goal, ...] = ("latency", "energy", "edp", "memory")
 
 BUDGET = 120
 """Whole schedules tried by default."""
+
+HOPELESS = 1.1
+"""A placed schedule this much worse than the best one is not retimed: starting things earlier gains less."""
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, of)."""
@@ -135,8 +139,9 @@ class _Search:
         self.workload, self.chip, self.choices, self.goal = workload, chip, choices, goal
         self.budget, self.progress = budget, progress
         divisors = {part.problem.setting.path_divisor for found in choices for option in found for part in option.parts}
-        self.scale = rate_scale(chip, divisors)
+        self.fabric = Fabric(chip, divisors)
         self.tried = 0
+        self.best_score: tuple[float, ...] | None = None
         self.stuck: Infeasible | None = None
         self.seen: dict[tuple[int, ...], _Trial | None] = {}
 
@@ -198,20 +203,29 @@ class _Search:
         self.tried += 1
         if self.progress:
             self.progress("scheduling", self.tried, self.budget)
-        engine = Engine(
-            self.workload, self.chip, [found[p] for found, p in zip(self.choices, picks, strict=True)], self.scale
-        )
+        picked = [found[pick] for found, pick in zip(self.choices, picks, strict=True)]
+        engine = Engine(self.workload, self.fabric, picked)
         trial: _Trial | None = None
         try:
             engine.run()
         except Stuck as stuck:
             self.stuck = stuck.reason
         else:
-            schedule = retime(engine.schedule(), self.chip)
-            energy = total_energy_pj(schedule, self.chip)
-            peaks = peak_bits(schedule)
-            trial = _Trial(self._score(schedule, energy, peaks), schedule, picks, energy, peaks)
+            trial = self._judge(engine.schedule(), picks)
         self.seen[picks] = trial
+        return trial
+
+    def _judge(self, placed: Schedule, picks: tuple[int, ...]) -> _Trial | None:
+        """The placed schedule with its final times; None where its own times already tell that it is far behind."""
+        rough = self._score(placed, total_energy_pj(placed, self.chip), peak_bits(placed))
+        if self.best_score is not None and rough[0] > HOPELESS * self.best_score[0]:
+            return None
+        schedule = retime(placed, self.chip)
+        energy = total_energy_pj(schedule, self.chip)
+        peaks = peak_bits(schedule)
+        trial = _Trial(self._score(schedule, energy, peaks), schedule, picks, energy, peaks)
+        if self.best_score is None or trial.score < self.best_score:
+            self.best_score = trial.score
         return trial
 
     def _score(self, schedule: Schedule, energy: float, peaks: tuple[tuple[str, int], ...]) -> tuple[float, ...]:

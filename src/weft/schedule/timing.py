@@ -20,7 +20,8 @@ def retime(schedule: Schedule, chip: Chip) -> Schedule:
     On each core, lane, port and memory, events start in the order of (start, id) of the given schedule. An event starts
     once the data it reads is there, its core is free, each lane and port has its rate left, and each memory has room.
     """
-    events: dict[int, Event] = {event.id: event for event in (*schedule.tasks, *schedule.transfers)}
+    every: list[Event] = [*schedule.tasks, *schedule.transfers]
+    events = {event.id: event for event in every}
     order = sorted(events.values(), key=lambda event: (event.start, event.id))
     by_id = {residency.id: residency for residency in schedule.residencies}
     capacity: dict[Hashable, Fraction] = {}
@@ -47,7 +48,8 @@ def retime(schedule: Schedule, chip: Chip) -> Schedule:
     made: dict[int, list[int]] = {}
     for residency in schedule.residencies:
         made.setdefault(residency.writer, []).append(residency.id)
-    stays = {r.id for r in schedule.residencies if r.end == schedule.latency_cycles and r.memory == chip.outermost}
+    finish = schedule.latency_cycles
+    stays = {r.id for r in schedule.residencies if r.end == finish and r.memory == chip.outermost}
 
     after = _waits(schedule)
     gone: set[int] = set()
@@ -187,7 +189,8 @@ def _with_times(schedule: Schedule, start: dict[int, int], end: dict[int, int], 
     tasks = tuple(replace(task, start=start[task.id], end=end[task.id]) for task in schedule.tasks)
     transfers = tuple(replace(move, start=start[move.id], end=end[move.id]) for move in schedule.transfers)
     last: dict[int, int] = {}
-    for event in (*tasks, *transfers):
+    every: list[Event] = [*tasks, *transfers]
+    for event in every:
         for residency_id in _reads(event):
             last[residency_id] = max(last.get(residency_id, 0), event.end)
     finish = max(end.values(), default=0)

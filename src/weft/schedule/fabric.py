@@ -1,0 +1,115 @@
+"""The chip as the engine asks for it again and again: routes with lanes, ports, rates and energy, looked up once."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+from weft.model.chip import Chip, Flow, Memory, Port, Route
+from weft.model.workload import SLOTS, Slot
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A route for one slot of data.
+
+    Args:
+        lanes: (link, lane) per hop.     ports: (memory, port), one reading and one writing per hop.
+        rate:  most that all of them carry at once [rate units].     setup_cycles: latency of its links [base cycles].
+    """
+
+    route: Route
+    lanes: tuple[tuple[str, str], ...]
+    ports: tuple[tuple[str, str], ...]
+    rate: int
+    setup_cycles: int
+
+
+class Fabric:
+    """Look-ups on one chip, in whole rate units: 1/scale bit per base cycle."""
+
+    def __init__(self, chip: Chip, divisors: set[int]) -> None:
+        self.chip = chip
+        self.memory = {memory.name: memory for memory in chip.memories}
+        self.link = {link.name: link for link in chip.links}
+        self.core = {core.name: core for core in chip.cores}
+        self.scale = rate_scale(chip, divisors)
+        self.lane_rate = {link.name: int(chip.lane_rate(link) * self.scale) for link in chip.links}
+        self.port_rate = {
+            (memory.name, port.name): int(chip.port_rate(memory, port) * self.scale)
+            for memory in chip.memories
+            for port in memory.ports
+        }
+        self._distance: dict[str, int] = {}
+        self._ways: dict[tuple[str, str, Slot], tuple[Way, ...]] = {}
+
+    def ways(self, source: str, target: str, slot: Slot) -> tuple[Way, ...]:
+        """All shortest routes for data of one slot, in the order links are declared."""
+        key = (source, target, slot)
+        if key not in self._ways:
+            self._ways[key] = tuple(self._way(route, slot) for route in self.chip.routes(source, target))
+        return self._ways[key]
+
+    def _way(self, route: Route, slot: Slot) -> Way:
+        hops = list(itertools.pairwise(route.memories))
+        lanes = tuple((name, self.link[name].lane(a, b)) for name, (a, b) in zip(route.links, hops, strict=True))
+        ports: list[tuple[str, str]] = []
+        for here, there in hops:
+            reading, writing = self.hop_ports(here, there, slot)
+            ports += [(here, reading.name), (there, writing.name)]
+        rates = [self.lane_rate[name] for name in route.links]
+        rates += [self.port_rate[at] // ports.count(at) for at in ports]
+        setup = sum(
+            math.ceil(Fraction(self.link[name].latency_cycles * self.chip.base_clock_hz, self.link[name].clock_hz))
+            for name in route.links
+        )
+        return Way(route, lanes, tuple(ports), min(rates), setup)
+
+    def transfer_pj(self, way: Way, slot: Slot, bits: int) -> float:
+        """Accesses at both ends of every hop, and the links [pJ]."""
+        total = sum(bits * self.link[name].pj_per_bit for name in way.route.links)
+        for here, there in itertools.pairwise(way.route.memories):
+            reading, writing = self.hop_ports(here, there, slot)
+            for name, port, reads in ((here, reading, True), (there, writing, False)):
+                memory = self.memory[name]
+                whole = math.ceil(bits / port.access_bits) * port.access_bits
+                total += whole * (memory.read_pj if reads else memory.write_pj) / port.bandwidth_bits
+        return total
+
+    def hop_ports(self, source: str, target: str, slot: Slot) -> tuple[Port, Port]:
+        """The ports through which a transfer leaves `source` and enters `target`.
+
+        Downwards (away from the outermost memory) it is supplied and fills; upwards it is drained and collected;
+        between memories at one distance it is drained and fills. A memory without a port for that flow lends any of
+        the direction.
+        """
+        far, near = self.distance(target), self.distance(source)
+        out: tuple[Flow, ...] = ("to_below", "to_above") if far > near else ("to_above", "to_below")
+        into: tuple[Flow, ...] = ("from_below", "from_above") if far < near else ("from_above", "from_below")
+        return _port_for(self.memory[source], slot, out), _port_for(self.memory[target], slot, into)
+
+    def distance(self, memory: str) -> int:
+        """Links between the outermost memory and this one."""
+        if memory not in self._distance:
+            routes = self.chip.routes(self.chip.outermost, memory)
+            self._distance[memory] = len(routes[0].links) if routes else len(self.chip.memories)
+        return self._distance[memory]
+
+
+def _port_for(memory: Memory, slot: Slot, flows: tuple[Flow, ...]) -> Port:
+    slots: tuple[Slot, ...] = (slot, *(other for other in SLOTS if other != slot))
+    for flow in flows:
+        for candidate in slots:
+            for port in memory.ports:
+                if port.carries(candidate, flow):
+                    return port
+    raise KeyError(f"memory '{memory.name}' has no port for {flows[0]}")
+
+
+def rate_scale(chip: Chip, divisors: set[int]) -> int:
+    """The least factor that makes every lane's and port's rate a whole number, also on paths divided by `divisors`."""
+    rates = [chip.lane_rate(link) for link in chip.links]
+    rates += [chip.port_rate(memory, port) for memory in chip.memories for port in memory.ports]
+    return math.lcm(*(rate.denominator for rate in rates)) * math.lcm(*divisors)
