@@ -45,10 +45,10 @@ class Event:
     core: str | None
     reads: tuple[int, ...]
     makes: tuple[int, ...]
-    after: tuple[int, ...]
     workspace: tuple[tuple[str, int], ...]
     ports: tuple[PortLoad, ...]
     lanes: tuple[LaneLoad, ...]
+    after: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,9 +210,9 @@ def _without_times(item: Task | Transfer, earlier: dict[int, tuple[int, ...]]) -
     duration = item.end - item.start
     if isinstance(item, Task):
         reads = tuple(sorted({number for use in item.reads for number in use.residencies}))
-        return Event(item.id, duration, item.core, reads, makes, after, item.workspace, item.ports, item.lanes)
+        return Event(item.id, duration, item.core, reads, makes, item.workspace, item.ports, item.lanes, after)
     reads = tuple(sorted(set(item.sources)))
-    return Event(item.id, duration, None, reads, makes, after, (), item.ports, item.lanes)
+    return Event(item.id, duration, None, reads, makes, (), item.ports, item.lanes, after)
 
 
 class _Resource:
