@@ -43,7 +43,7 @@ def streamed(op: Op, chip: Chip) -> Problem:
     for operand in op.operands:
         chain = [Place(level.memory, level.serves) for level in core.chain(operand.slot)]
         route = chip.routes(chip.outermost, chain[-1].memory)[0]
-        chain.append(Place(chip.outermost, sides, tuple(reversed(route.links)), route.memories[1:-1]))
+        chain.append(Place(chip.outermost, sides, tuple(reversed(route.links)), tuple(reversed(route.memories[1:-1]))))
         places.append((operand.name, tuple(chain)))
     return Problem(op, widths(op), chip, Setting(core.name, tuple(places)))
 
@@ -84,6 +84,7 @@ def test_each_layer_of_resnet18_costs_what_zigzag_reports(named: NamedMapping, l
     )
     assert dict(priced.busy)["dram.rw"] == layer["top_port_busy_cycles"]["rw_port_1"]
     assert bool(priced.below_roofline) == layer["roofline_violation"]
+    assert any(cycles < 0 for _, cycles in priced.ends) == layer["negative_transfer_cycles_in_model"]
 
 
 def test_the_network_is_all_21_layers() -> None:
@@ -219,7 +220,7 @@ def test_distinct_values_stop_at_the_axis() -> None:
 
 def link(real: int, allowed: int, period: int, count: int, least: int = 1, slot: Any = "I", level: int = 0) -> Link:
     port = Port("p", "read_write", 64, 64)
-    return Link(slot, level, "to_below", "m", port, real, Fraction(period), Fraction(allowed), count, 64 * real, least)
+    return Link(slot, level, "to_below", "m", port, real, period, Fraction(allowed), count, 64 * real, least)
 
 
 def test_a_port_with_one_link_has_that_links_slack() -> None:

@@ -50,7 +50,8 @@ def fitted(mapping: ZigzagMapping, op: Op, core: Core, chip: Chip) -> ZigzagMapp
         for dim in {loop.dim for loop in loops.nest} | {each.dim for level in loops.spatial for each in level}:
             if dim not in letters:
                 raise MappingError(
-                    f"a mapping of '{op.name}' must have the same loops for all operands, not {dim} for {loops.slot} only"
+                    f"a mapping of '{op.name}' must have the same loops for all operands, "
+                    f"not {dim} for {loops.slot} only"
                 )
         temporal = tuple(
             tuple(Loop(letters[loop.dim], loop.factor) for loop in level if loop.factor > 1) for level in loops.temporal

@@ -35,7 +35,7 @@ class Link:
     memory: str
     port: Port
     real: int
-    period: Fraction
+    period: int
     allowed: Fraction
     count: int
     bits: int
@@ -60,6 +60,7 @@ class Times:
     stalls: tuple[tuple[str, float], ...]
     onload: float
     offload: float
+    ends: tuple[tuple[str, float], ...]
 
 
 def latency(op: Op, bits: dict[str, int], core: Core, chip: Chip, mapping: ZigzagMapping) -> Times:
@@ -70,7 +71,7 @@ def latency(op: Op, bits: dict[str, int], core: Core, chip: Chip, mapping: Zigza
     """
     whole = ZigzagMapping(tuple(_floored(loops) for loops in mapping.operands))
     operands = {operand.slot: operand for operand in op.operands}
-    nests = {loops.slot: nest_of(operands[loops.slot], loops) for loops in whole.operands}
+    nests = {loops.slot: nest_of(op, loops) for loops in whole.operands}
     chains = {slot: tuple(memory for memory, _ in memories(core, chip, slot)) for slot in nests}
     final = {slot: bits[operands[slot].name] for slot in nests}
     double = double_buffered(nests, chains, final, core.accumulator_bits)
@@ -81,7 +82,7 @@ def latency(op: Op, bits: dict[str, int], core: Core, chip: Chip, mapping: Zigza
         for level, memory in enumerate(chains[slot]):
             for link in _links(nests[slot], level, memory, chains[slot], final[slot], core.accumulator_bits, double):
                 ports.setdefault(f"{memory.name}.{link.port.name}", []).append(link)
-    total = int(nests["O"].total)
+    total = nests["O"].total
     stalls = tuple((name, float(port_stall(links, total))) for name, links in ports.items())
     stall = max([0.0, *(cycles for _, cycles in stalls)])
     cycles: dict[tuple[Slot, int, Flow], Fraction] = {}
@@ -92,7 +93,8 @@ def latency(op: Op, bits: dict[str, int], core: Core, chip: Chip, mapping: Zigza
         max(cycles["O", level, "to_above"], cycles["O", level + 1, "from_below"])
         for level in range(len(chains["O"]) - 1)
     )
-    return Times(total, tuple(sorted(stalls)), float(onload), float(offload))
+    ends = ((f"{slot} {chains[slot][level].name} {flow}", float(each)) for (slot, level, flow), each in cycles.items())
+    return Times(total, tuple(sorted(stalls)), float(onload), float(offload), tuple(sorted(ends)))
 
 
 def _floored(loops: ZigzagLoops) -> ZigzagLoops:
@@ -127,7 +129,7 @@ def double_buffered(
             nest = nests[slot]
             wide = accumulator if slot == "O" and nest.partial(level + 1) else final[slot]
             data[slot] = Fraction(round(nest.elements[level + 1]) * wide, sizes[name])
-            effective[slot] = data[slot] / nest.top(level, relevant=True)
+            effective[slot] = data[slot] / nest.top(level, "relevant")
         joint_effective = sum(effective.values(), start=Fraction(0))
         joint = sum(data.values(), start=Fraction(0))
         for slot, level in users:
@@ -151,6 +153,7 @@ def _links(
     slot = nest.operand.slot
     found = []
     active = flows(nest, level, len(chain))
+    lowest = width(nest, 0, "to_above", final, accumulator)
     for flow in FLOWS:
         if flow not in active:
             continue
@@ -162,9 +165,9 @@ def _links(
         if at == 0:
             allowed = Fraction(1)
         elif (slot, at - 1) in double:
-            allowed = period
+            allowed = Fraction(period)
         else:
-            allowed = period / nest.top(at - 1, relevant=False)
+            allowed = Fraction(period, nest.top(at - 1, "irrelevant"))
         found.append(
             Link(
                 slot,
@@ -177,7 +180,7 @@ def _links(
                 allowed,
                 count,
                 elements * wide,
-                math.ceil(Fraction(round(nest.elements[1]) * wide, port.bandwidth_bits)),
+                math.ceil(Fraction(round(nest.elements[1]) * lowest, port.bandwidth_bits)),
             )
         )
     return found
@@ -206,10 +209,10 @@ def union(links: list[Link], total: int) -> int:
     if any(link.allowed == link.period for link in links):
         return total
     longest = max(links, key=lambda link: link.period)
-    open_ = np.zeros(math.floor(longest.period), dtype=bool)
+    open_ = np.zeros(longest.period, dtype=bool)
     clock = np.arange(len(open_))
     for link in links:
-        open_ |= (clock % math.floor(link.period)) < math.floor(link.allowed)
+        open_ |= (clock % link.period) < math.floor(link.allowed)
     return int(open_.sum()) * longest.count
 
 
@@ -226,7 +229,7 @@ def borrowed(links: list[Link], span: Fraction) -> dict[tuple[Slot, int, Flow], 
     if not once:
         return found
     width = links[0].port.bandwidth_bits
-    needed = sum((Fraction(link.bits) / link.period for link in links if link.count > 1), start=Fraction(0))
+    needed = sum((Fraction(link.bits, link.period) for link in links if link.count > 1), start=Fraction(0))
     left = max(Fraction(0), (width - needed) / width * span)
     for position, link in enumerate(once, start=1):
         step = min(Fraction(link.real - link.least), left / position)

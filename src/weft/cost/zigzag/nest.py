@@ -10,18 +10,28 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from typing import Literal
 
 from weft.model.chip import Chip, Core, Flow, Memory
-from weft.model.workload import Axis, Operand, Slot
+from weft.model.workload import Axis, Op, Operand, Slot
 from weft.model.zigzag import ZigzagLoops
+
+Kind = Literal["relevant", "irrelevant", "sliding"]
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A loop's share that indexes the operand (or one that does not: re-use of inputs, accumulation of outputs)."""
+    """A temporal loop as one operand sees it.
 
-    factor: Fraction
-    relevant: bool
+    Args:
+        kind:   relevant loops index the operand; irrelevant ones do not (re-use of inputs, accumulation of outputs);
+                sliding ones index it together with another dim (OX with FX), and are neither to ZigZag.
+        growth: how the elements below it grow through it: its factor, 1, or something between.
+    """
+
+    factor: int
+    kind: Kind
+    growth: Fraction
 
 
 def memories(core: Core, chip: Chip, slot: Slot) -> tuple[tuple[Memory, frozenset[str]], ...]:
@@ -32,23 +42,32 @@ def memories(core: Core, chip: Chip, slot: Slot) -> tuple[tuple[Memory, frozense
     return tuple(chain)
 
 
-def distinct(axis: Axis, counts: dict[str, Fraction]) -> Fraction:
-    """Values that an axis takes while each of its dims runs `counts` iterations; padding left out.
+def sliding(op: Op) -> frozenset[str]:
+    """The dims that move a window: two on one axis, neither of which indexes all operands (as a group would)."""
+    found: set[str] = set()
+    for operand in op.inputs:
+        for axis in operand.axes:
+            dims = {term.dim for term in axis.terms}
+            grouped = len(op.operands) > 2 and any(all(dim in each.dims for each in op.operands) for dim in dims)
+            if len(dims) > 1 and not grouped:
+                found |= dims
+    return frozenset(found)
+
+
+def distinct(axis: Axis, counts: dict[str, Fraction]) -> int:
+    """Values that an axis under a window takes while each of its dims runs `counts` iterations; padding left out.
 
     For indices sa*i + sb*j with a and b iterations, g = gcd(sa, sb):
-        a b - max(0, b - sa/g) (a - sb/g), at most the axis, cut to an integer.
-    Source: ZigZag, partially relevant loops. (Exact where a >= sb/g; it knows no more than two dims per axis: of
-    three or more their product is taken, at most the axis.)
+        a b - max(0, b - sa/g) (a - sb/g), at most the axis; of a and b the whole parts.
+    Source: ZigZag, partially relevant loops. (Exact where a >= sb/g. It knows two dims per axis; of more their product
+    is taken, at most the axis.)
     """
-    sizes = [(counts.get(term.dim, Fraction(1)), term.coefficient) for term in axis.terms]
-    if len(sizes) == 1:
-        return sizes[0][0]
+    sizes = [(math.floor(counts.get(term.dim, Fraction(1))), term.coefficient) for term in axis.terms]
     if len(sizes) != 2:
-        return min(Fraction(axis.size), math.prod((size for size, _ in sizes), start=Fraction(1)))
+        return min(axis.size, math.prod(size for size, _ in sizes))
     (a, sa), (b, sb) = sizes
     common = math.gcd(sa, sb)
-    values = a * b - max(Fraction(0), b - Fraction(sa, common)) * (a - Fraction(sb, common))
-    return Fraction(math.floor(min(Fraction(axis.size), values)))
+    return min(axis.size, a * b - max(0, b - sa // common) * (a - sb // common))
 
 
 @dataclass(frozen=True)
@@ -56,36 +75,36 @@ class Nest:
     """The nest of one operand.
 
     Args:
-        temporal: for each memory its loops' parts, innermost first, after `settled`; `stationary` are those that moved
-                  below memory 0.
-        spatial:  for each array level the product of its unrollings, and of their relevant parts.
+        temporal: for each memory its loops, innermost first, after `settled`.
+        stationary: product of those that moved below memory 0.
+        spatial:  for each array level the product of its unrollings, and how elements grow through them.
     """
 
     operand: Operand
-    stationary: Fraction
+    stationary: int
     temporal: tuple[tuple[Part, ...], ...]
     spatial: tuple[tuple[Fraction, Fraction], ...]
 
-    @cached_property
-    def total(self) -> Fraction:
+    @property
+    def total(self) -> int:
         """Product of all temporal loops [cycles]."""
         return self.cycles[-1]
 
     @cached_property
-    def cycles(self) -> tuple[Fraction, ...]:
+    def cycles(self) -> tuple[int, ...]:
         """cyc[m]: cycles between changes of what lies below memory m; cyc[0] is 1 for the output."""
         found = [self.stationary]
         for level in self.temporal:
-            found.append(found[-1] * math.prod((part.factor for part in level), start=Fraction(1)))
-        return (found[0] if self.operand.slot != "O" else Fraction(1), *found[1:])
+            found.append(found[-1] * math.prod(part.factor for part in level))
+        return tuple(found)
 
     @cached_property
     def elements(self) -> tuple[Fraction, ...]:
         """D[m]: elements in one instance of memory m - 1; D[0] = 1."""
         found = [Fraction(1)]
-        for (_, relevant), level in zip(self.spatial, self.temporal, strict=False):
-            found.append(found[-1] * relevant * math.prod((p.factor for p in level if p.relevant), start=Fraction(1)))
-        return (Fraction(1), *found[1:])
+        for (_, growth), level in zip(self.spatial, self.temporal, strict=False):
+            found.append(found[-1] * growth * math.prod((part.growth for part in level), start=Fraction(1)))
+        return tuple(found)
 
     @cached_property
     def instances(self) -> tuple[Fraction, ...]:
@@ -99,11 +118,11 @@ class Nest:
         """Elements of the size D[m] that memory m's instance gives below at once (multicast counted once)."""
         return self.spatial[memory][1]
 
-    def top(self, memory: int, relevant: bool) -> Fraction:
-        """Product of the unbroken run of (ir)relevant loops at the top of a memory's level."""
-        found = Fraction(1)
+    def top(self, memory: int, kind: Kind) -> int:
+        """Product of the unbroken run of loops of one kind at the top of a memory's level."""
+        found = 1
         for part in reversed(self.temporal[memory]):
-            if part.relevant != relevant:
+            if part.kind != kind:
                 break
             found *= part.factor
         return found
@@ -112,61 +131,71 @@ class Nest:
         """Whether an output's values at the border below memory m are partial sums."""
         if self.operand.slot != "O":
             return False
-        above = any(not p.relevant and p.factor > 1 for level in self.temporal[memory:] for p in level)
-        return above or any(product > relevant for product, relevant in self.spatial[memory + 1 :])
+        above = any(part.kind == "irrelevant" for level in self.temporal[memory:] for part in level)
+        return above or any(product > growth for product, growth in self.spatial[memory + 1 :])
 
 
-def nest_of(operand: Operand, loops: ZigzagLoops) -> Nest:
-    """Split every loop into what indexes the operand and what does not, walking outwards, and settle the rest."""
+def nest_of(op: Op, loops: ZigzagLoops) -> Nest:
+    """Sort every loop by how it indexes the operand, walking outwards, and settle those that do not."""
+    operand = next(each for each in op.operands if each.slot == loops.slot)
+    windows = sliding(op)
     counts: dict[str, Fraction] = {}
 
-    def grow(dim: str, factor: Fraction) -> Fraction:
-        """How the operand's elements grow: the loop's relevant part."""
-        axis = next((axis for axis in operand.axes if any(term.dim == dim for term in axis.terms)), None)
-        if axis is None:
+    def kind(dim: str) -> Kind:
+        if dim not in operand.dims:
+            return "irrelevant"
+        axis = next(axis for axis in operand.axes if any(term.dim == dim for term in axis.terms))
+        return "sliding" if dim in windows and len(axis.terms) > 1 else "relevant"
+
+    def growth(dim: str, factor: Fraction) -> Fraction:
+        if kind(dim) == "irrelevant":
             return Fraction(1)
+        if kind(dim) == "relevant":
+            return factor
+        axis = next(axis for axis in operand.axes if any(term.dim == dim for term in axis.terms))
         before = distinct(axis, counts)
         counts[dim] = counts.get(dim, Fraction(1)) * factor
-        return distinct(axis, counts) / before
+        return Fraction(distinct(axis, counts), before)
 
     spatial: list[tuple[Fraction, Fraction]] = []
-    temporal: list[list[Part]] = []
+    temporal: list[tuple[Part, ...]] = []
     for index, array_level in enumerate(loops.spatial):
-        product = relevant = Fraction(1)
+        product = grown = Fraction(1)
         for spread in array_level:
             product *= spread.factor
-            relevant *= grow(spread.dim, spread.factor)
-        spatial.append((product, relevant))
+            grown *= growth(spread.dim, spread.factor)
+        spatial.append((product, grown))
         if index < len(loops.temporal):
-            parts: list[Part] = []
-            for loop in loops.temporal[index]:
-                growth = grow(loop.dim, Fraction(loop.factor))
-                parts += [Part(growth, True), Part(Fraction(loop.factor) / growth, False)]
-            temporal.append([part for part in parts if part.factor != 1])
-    stationary, settled_levels = settled(temporal, below=operand.slot != "O")
-    return Nest(operand, stationary, settled_levels, tuple(spatial))
+            temporal.append(
+                tuple(
+                    Part(loop.factor, kind(loop.dim), growth(loop.dim, Fraction(loop.factor)))
+                    for loop in loops.temporal[index]
+                )
+            )
+    stationary, levels = settled(tuple(temporal), below=operand.slot != "O")
+    return Nest(operand, stationary, levels, tuple(spatial))
 
 
-def settled(levels: list[list[Part]], below: bool) -> tuple[Fraction, tuple[tuple[Part, ...], ...]]:
+def settled(levels: tuple[tuple[Part, ...], ...], below: bool) -> tuple[int, tuple[tuple[Part, ...], ...]]:
     """Move irrelevant loops from the bottom of each memory's level into the level below, which just holds its data.
 
     Args:    below: they may go below memory 0, too: a MAC holds an input, but no output.
     Returns: the product of those that moved below memory 0, and the levels.
     """
-    stationary = Fraction(1)
+    stationary = 1
     rest = [list(level) for level in levels]
     moved = True
     while moved:
         moved = False
         for index, level in enumerate(rest):
-            while level and not level[0].relevant and (index or below):
+            while level and level[0].kind == "irrelevant" and (index or below):
                 part = level.pop(0)
                 moved = True
                 if index:
                     rest[index - 1].append(part)
                 else:
                     stationary *= part.factor
-    return stationary, tuple(tuple(level) for level in rest)
+    return stationary, tuple(map(tuple, rest))
 
 
 def border(level: int, flow: Flow) -> int:
@@ -205,5 +234,5 @@ def transfer(nest: Nest, level: int, flow: Flow) -> tuple[int, int]:
     """
     at = border(level, flow)
     if at == level:
-        return round(nest.elements[at]) * round(nest.boost(level)), int(nest.total // nest.cycles[at])
-    return round(nest.elements[at]), int(nest.total // nest.cycles[at])
+        return round(nest.elements[at]) * round(nest.boost(level)), nest.total // nest.cycles[at]
+    return round(nest.elements[at]), nest.total // nest.cycles[at]

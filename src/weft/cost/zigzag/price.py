@@ -40,7 +40,7 @@ def zigzag_price(
     busy: dict[str, float] = {}
     for loops in mapping.operands:
         operand = operands[loops.slot]
-        nest = nest_of(operand, loops)
+        nest = nest_of(op, loops)
         final = bits[operand.name]
         chain = memories(core, chip, loops.slot)
         for level, (memory, _) in enumerate(chain):
@@ -64,6 +64,7 @@ def zigzag_price(
         stalls=times.stalls,
         onload_cycles=times.onload,
         offload_cycles=times.offload,
+        ends=times.ends,
         busy=tuple(sorted(busy.items())),
     )
 

@@ -51,6 +51,8 @@ class ZigzagPrice:
         stall_cycles: the longest over all ports of `stalls`, at least 0.
         stalls:  ("memory.port", cycles) before the maximum; negative is slack.
         onload_cycles, offload_cycles: before and after; not whole where idle port time is shared out.
+        ends:    ("operand memory flow", cycles) of the transfers that on- and off-loading are made of; idle port time
+                 may have shortened them, below zero at times.
         busy:    ("memory.port", full-width cycles of one instance) from the words above; latency does not use it.
     """
 
@@ -61,6 +63,7 @@ class ZigzagPrice:
     stalls: tuple[tuple[str, float], ...]
     onload_cycles: float
     offload_cycles: float
+    ends: tuple[tuple[str, float], ...]
     busy: tuple[tuple[str, float], ...]
 
     @property
