@@ -263,8 +263,8 @@ def shifted_tiles(layer: Layer) -> list[str]:
         "**Tiles over the border.** A fetched tile, too, has the size of a whole one in ZigZag. "
         f"{at(layer)} with the input's SRAM tile cut below FY3 FX3, so that it moves by one tap in each of nine steps: "
         f"ZigZag fetches {changed.words('I', 'dram', 'to_below'):,} words from DRAM (nine full images), weft "
-        f"{changed.accesses('I', 'dram', 'to_below'):,.0f}. (How many values a window has, ZigZag counts from the whole "
-        "parts of ragged unrollings.)"
+        f"{changed.accesses('I', 'dram', 'to_below'):,.0f}. (Of ragged unrollings ZigZag counts the whole parts when it "
+        "counts the values under a window.)"
     )
 
 
@@ -386,7 +386,9 @@ def buffering(layer: Layer) -> list[str]:
         "copies take",
         f"two copies' room. {at(layer)} with the weights' tile grown by C2 to 96 of the register's 128 bytes: "
         "ZigZag takes",
-        f"it for double buffered and stalls {changed.zigzag.stall_cycles:,.10g} cycles; weft refuses it ({wrong}).",
+        f"it for double buffered and stalls {changed.zigzag.stall_cycles:,.10g} cycles; weft refuses it ({wrong}). "
+        "Of 63 mappings of small layers on four chips (tests/cost/test_zigzag.py), 10 have no room for a second copy, "
+        "nine of them in the 64-byte registers of `eyeriss_like`.",
     )
 
 

@@ -191,6 +191,31 @@ def test_small_mappings_survive_the_way_to_weft_and_back() -> None:
         assert priced.latency_cycles == pytest.approx(entry["latency"], rel=1e-12)
 
 
+def test_small_mappings_break_no_rule_of_wefts_but_room_for_second_copies() -> None:
+    crowded = []
+    for entry in SMALL["prices"]:
+        problem = streamed(small_op(entry["op"]), read_chip(entry["chip"]))
+        mapping = weft_of(parse_zigzag(entry["mapping"]), problem)
+        assert isinstance(mapping, Mapping)
+        wrong = broken(problem, mapping)
+        assert {each.rule for each in wrong} <= {"tiles that rest in a memory fit in it"}
+        if wrong:
+            crowded.append(f"{entry['chip']} {entry['op']}")
+    # Named on docs/zigzag_differences.md: double-buffered registers that ZigZag fills beyond half.
+    assert sorted(crowded) == [
+        "eyeriss_like c1",
+        "eyeriss_like c2",
+        "eyeriss_like c3",
+        "eyeriss_like c4",
+        "eyeriss_like c5",
+        "eyeriss_like c5",
+        "eyeriss_like d2",
+        "eyeriss_like d4",
+        "eyeriss_like d5",
+        "tpu_like fc",
+    ]
+
+
 def test_the_worked_stall_of_layer4_is_that_of_its_ports() -> None:
     named, _ = next(pair for pair in reported(RESNET18_LAYERS) if pair[0].op == "/layer4/layer4.0/conv2/Conv")
     op = RESNET18[named.op]
