@@ -52,10 +52,12 @@ class Counted:
 
 @dataclass(frozen=True)
 class Step:
-    """The body at one position is entered once: where each dim starts, and the digit of the loop around the body."""
+    """The body at one position is entered once: where each dim starts, the digit of the loop around the body, and how
+    many array steps came before."""
 
     starts: tuple[int, ...]
     digit: int
+    before: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,19 @@ class Transfer:
     upward: bool
     upper: tuple[int, ...]
     lower: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Charge:
+    """What a transfer does to one port or link: `resource` is what it keeps busy for `cycles`."""
+
+    memory: str
+    port: str
+    flow: str
+    resource: str
+    bits: int
+    accesses: int
+    cycles: int
 
 
 @dataclass
@@ -159,7 +174,7 @@ class Run:
 
     def _walk(self, position: int, starts: list[int], digit: int) -> None:
         """The body below `position` loops is entered; runs the loop directly inside until it leaves the dim's range."""
-        self.entered[position].append(Step(tuple(starts), digit))
+        self.entered[position].append(Step(tuple(starts), digit, len(self.entered[0])))
         if position == 0:
             return
         loop = self.mapping.loops[position - 1]
@@ -305,8 +320,8 @@ class Run:
         """The name of the output tile that a step works on."""
         return tuple(start for dim, start in zip(self.dims, step.starts, strict=True) if dim in operand.dims)
 
-    def book(self, operand: Operand, cut: int, transfer: Transfer, sums: _Sums) -> int:
-        """Adds one transfer to every port and link that it uses; its time in core cycles."""
+    def charges(self, operand: Operand, cut: int, transfer: Transfer) -> list[Charge]:
+        """What one transfer does to every port and link that it uses."""
         chain, chip = self.chain[operand.name], self.problem.chip
         above = chain[cut]
         divisor = self.problem.setting.path_divisor if above.links else 1
@@ -319,34 +334,38 @@ class Run:
         for name in above.via:
             ways: tuple[Flow, Flow] = ("from_below", "to_above") if transfer.upward else ("from_above", "to_below")
             uses += [(chip.memory(name), way, through, divisor) for way in ways]
-        longest = 0
+        made: list[Charge] = []
         for memory, flow, instances, slow in uses:
             port = memory.port(operand.slot, flow)
-            total = sums.flows[operand.name, cut, memory.name, port.name, flow]
             rate = Fraction(port.bandwidth_bits * memory.clock_hz, self.core.clock_hz * slow)
+            accesses = sum(-(-bits // port.access_bits) for bits in instances)
             cycles = max((ceil(bits / rate) for bits in instances), default=0)
-            total[0] += sum(instances)
-            total[1] += sum(-(-bits // port.access_bits) for bits in instances)
-            total[2] += cycles
-            sums.busy[f"{memory.name}.{port.name}"] += cycles
-            longest = max(longest, cycles)
+            resource = f"{memory.name}.{port.name}"
+            made.append(Charge(memory.name, port.name, flow, resource, sum(instances), accesses, cycles))
         # An operand without a place in the core streams straight to the array: its links lie on cut 0.
-        below = chain[cut - 1].memory if cut else ""
-        stops = [below, *above.via, above.memory]
-        latency = 0
+        stops = [chain[cut - 1].memory if cut else "", *above.via, above.memory]
         for (low, high), link_name in zip(itertools.pairwise(stops), above.links, strict=False):
             link = chip.link(link_name)
             cycles = ceil(through[0] * divisor * Fraction(self.core.clock_hz, link.bandwidth_bits * link.clock_hz))
             lane = _lane(link, low, high, transfer.upward)
-            total = sums.flows[operand.name, cut, link.name, lane, "link"]
-            total[0] += through[0]
-            total[2] += cycles
-            sums.busy[lane] += cycles
-            longest = max(longest, cycles)
-            latency += ceil(Fraction(link.latency_cycles * self.core.clock_hz, link.clock_hz))
+            made.append(Charge(link.name, lane, "link", lane, through[0], 0, cycles))
+        return made
+
+    def book(self, operand: Operand, cut: int, transfer: Transfer, sums: _Sums) -> int:
+        """Adds one transfer to every port and link that it uses; its time in core cycles."""
+        longest = 0
+        for charge in self.charges(operand, cut, transfer):
+            total = sums.flows[operand.name, cut, charge.memory, charge.port, charge.flow]
+            total[0] += charge.bits
+            total[1] += charge.accesses
+            total[2] += charge.cycles
+            sums.busy[charge.resource] += charge.cycles
+            longest = max(longest, charge.cycles)
         if not any(transfer.upper) and not any(transfer.lower):
             return 0
-        longest += latency
+        for name in self.chain[operand.name][cut].links:
+            link = self.problem.chip.link(name)
+            longest += ceil(Fraction(link.latency_cycles * self.core.clock_hz, link.clock_hz))
         if self._loads_stationary_weights(operand, cut):
             longest = max(longest, self._side(self.core.systolic.rows))  # type: ignore[union-attr]
         return longest
