@@ -263,7 +263,7 @@ def shifted_tiles(layer: Layer) -> list[str]:
         "**Tiles over the border.** A fetched tile, too, has the size of a whole one in ZigZag. "
         f"{at(layer)} with the input's SRAM tile cut below FY3 FX3, so that it moves by one tap in each of nine steps: "
         f"ZigZag fetches {changed.words('I', 'dram', 'to_below'):,} words from DRAM (nine full images), weft "
-        f"{changed.accesses('I', 'dram', 'to_below'):,.0f}. (Of ragged unrollings ZigZag counts the whole parts when it "
+        f"{changed.accesses('I', 'dram', 'to_below'):,.0f}. (Of ragged unrollings ZigZag counts whole parts when it "
         "counts the values under a window.)"
     )
 
