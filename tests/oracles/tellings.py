@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 
+import numpy as np
+
 from tests.oracles.loops import Counted, FlowKey
 from weft.cost import price
+from weft.cost.cuts import cuts
+from weft.cost.price import active_pj_per_cycle
+from weft.cost.tables import BUSY, ENDS, ENERGY, EXPOSED, Lattice, table_of
+from weft.cost.traffic import pipes
 from weft.model.mapping import Mapping, Problem
 
 Telling = Callable[[Problem, Mapping], Counted]
@@ -34,8 +40,58 @@ def formula(problem: Problem, mapping: Mapping) -> Counted:
     )
 
 
-TELLINGS: dict[str, Telling] = {"formula": formula}
-"""Every telling that must agree with the loops. A kernel joins with a function that prices one mapping."""
+def kernel(problem: Problem, mapping: Mapping) -> Counted:
+    """`weft.cost.tables`, each cut at the one state where the mapping has it."""
+    array = Mapping(mapping.spatial, (), ())
+    names: dict[str, int] = {}
+    both = [(cut, up) for cut in cuts(problem, mapping) for up in (False, True)[: 1 + (cut.operand.slot == "O")]]
+    for cut, up in both:
+        for pipe in pipes(problem, cut, up):
+            names.setdefault(pipe.port if pipe.flow == "link" else f"{pipe.name}.{pipe.port}", len(names))
+    flows: dict[FlowKey, tuple[int, int, int]] = defaultdict(lambda: (0, 0, 0))
+    busy = np.zeros(len(names))
+    room: dict[tuple[str, str], int] = {}
+    energy, exposed, partial = problem.core.op_pj * problem.op.iterations, 0, False
+    ends = {True: 0, False: 0}
+    for cut in cuts(problem, mapping):
+        lattice = Lattice(tuple(dim for dim, _ in cut.state), tuple((size,) for _, size in cut.state))
+        table = table_of(problem, array, lattice, lattice.states(), names, cut.operand, cut.index - 1, cut.index, cut)
+        output = cut.operand.slot == "O"
+        used = [*pipes(problem, cut, False), *(pipes(problem, cut, True) if output else ())]
+        for pipe, (bits, accesses, cycles) in zip(used, table.moved[0].tolist(), strict=True):
+            key = (cut.operand.name, cut.index, pipe.name, pipe.port, str(pipe.flow))
+            so_far = flows[key]
+            flows[key] = (so_far[0] + bits, so_far[1] + accesses, so_far[2] + cycles)
+        energy += table.cost[0, ENERGY]
+        exposed += int(table.cost[0, EXPOSED])
+        ends[output] += int(table.cost[0, ENDS])
+        busy += table.cost[0, BUSY:]
+        if cut.lower is not None:
+            width = problem.width(cut.operand.name)
+            if partial and output:
+                width = max(width, problem.core.accumulator_bits)
+            room[cut.operand.name, cut.lower.memory] = int(table.room[0]) * width
+        partial = bool(table.partial[0])
+    told = price(problem, mapping)
+    by_name = {name: int(busy[column]) for name, column in names.items()}
+    steady = max([told.compute_cycles + exposed, *by_name.values()])
+    latency = told.launch_cycles + ends[False] + steady + ends[True]
+    return Counted(
+        flows=dict(flows),
+        busy=by_name,
+        room=room,
+        compute=told.compute_cycles,
+        fill=ends[False],
+        drain=ends[True],
+        exposed=exposed - told.skew_cycles,
+        skew=told.skew_cycles,
+        launch=told.launch_cycles,
+        energy_pj=energy + active_pj_per_cycle(problem) * latency,
+    )
+
+
+TELLINGS: dict[str, Telling] = {"formula": formula, "kernel": kernel}
+"""Every telling that must agree with the loops."""
 
 
 def differences(told: Counted, counted: Counted) -> list[str]:

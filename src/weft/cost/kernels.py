@@ -26,21 +26,24 @@ def axis_profile(
     below: Ints,
     above: Ints,
     coefficient: Ints,
+    run: Ints,
     offset: int,
     size: int,
     stamps: Ints,
     steps: Ints,
     lower: Ints,
     upper: Ints,
-) -> tuple[int, int, int, int, int, int]:
-    """`cuts.profile` of one axis without halo re-use, by listing what every instance touches.
+) -> tuple[int, int, int, int, int, int, int]:
+    """`cuts.profile` of one axis, by listing what every instance touches.
 
     Args:
         n, s, u, below, above, coefficient: int64[T]: sizes, tiles, unrolling, what an instance below and above serves.
-        stamps: int64[size], zeroed: scratch.
+        run:    int64[T]: steps along a dim in which consecutive tiles re-use their overlap, 0 for none.
+        stamps: int64[2, size], zeroed: scratch.
         steps:  int64[CLASSES, 3], out: (extent below, extent above, count).
         lower, upper: int64[size + 1], zeroed, out: number of (instance, step) pairs by extent.
-    Returns: (kinds of step, first below, first above, last below, last above, tile), kinds -1 if there are too many.
+    Returns: (kinds of step, first below, first above, last below, last above, tile, largest increment),
+            kinds -1 if there are too many.
     """
     terms = n.size
     total_steps = 1
@@ -50,13 +53,20 @@ def axis_profile(
     coordinate = np.zeros(terms, np.int64)
     kinds = 0
     stamp = 0
-    first_below = first_above = last_below = last_above = tile = 0
+    first_below = first_above = last_below = last_above = tile = fresh = 0
+    before = np.zeros(terms, np.int64)
     for index in range(total_steps):
         rest = index
         for k in range(terms - 1, -1, -1):
             count = (n[k] + s[k] - 1) // s[k]
             step[k] = rest % count
             rest //= count
+        inside_run = False
+        for k in range(terms):
+            before[k] = step[k]
+            if run[k] > 0 and step[k] % run[k] != 0:
+                before[k] = step[k] - 1
+                inside_run = True
         most_below = most_above = 0
         for side in range(2):
             instances = 1
@@ -72,34 +82,43 @@ def axis_profile(
                     rest //= across
                     points *= (s[k] // u[k]) * part
                 stamp += 1
-                extent = 0
-                for number in range(points):
-                    rest = number
-                    inside = True
-                    element = offset
-                    for k in range(terms - 1, -1, -1):
-                        part = above[k] if side else below[k]
-                        held = (s[k] // u[k]) * part
-                        local = rest % held
-                        rest //= held
-                        x = step[k] * s[k] + (local // part) * u[k] + coordinate[k] * part + local % part
-                        if x >= n[k]:
-                            inside = False
-                            break
-                        element += coefficient[k] * x
-                    if inside and 0 <= element < size and stamps[element] != stamp:
-                        stamps[element] = stamp
-                        extent += 1
-                if extent > 0:
+                extent = moved = 0
+                # Where a run goes on, first mark what the instance held in the step before.
+                for pass_ in range(0 if inside_run else 1, 2):
+                    for number in range(points):
+                        rest = number
+                        inside = True
+                        element = offset
+                        for k in range(terms - 1, -1, -1):
+                            part = above[k] if side else below[k]
+                            held = (s[k] // u[k]) * part
+                            local = rest % held
+                            rest //= held
+                            at = step[k] if pass_ else before[k]
+                            x = at * s[k] + (local // part) * u[k] + coordinate[k] * part + local % part
+                            if x >= n[k]:
+                                inside = False
+                                break
+                            element += coefficient[k] * x
+                        if not inside or element < 0 or element >= size or stamps[pass_, element] == stamp:
+                            continue
+                        stamps[pass_, element] = stamp
+                        if pass_:
+                            extent += 1
+                            if not inside_run or stamps[0, element] != stamp:
+                                moved += 1
+                if moved > 0:
                     if side:
-                        upper[extent] += 1
+                        upper[moved] += 1
                     else:
-                        lower[extent] += 1
+                        lower[moved] += 1
                 if side:
-                    most_above = max(most_above, extent)
+                    most_above = max(most_above, moved)
                 else:
-                    most_below = max(most_below, extent)
+                    most_below = max(most_below, moved)
                     tile = max(tile, extent)
+                    if inside_run:
+                        fresh = max(fresh, moved)
         if index == 0:
             first_below, first_above = most_below, most_above
         if index == total_steps - 1:
@@ -112,12 +131,12 @@ def axis_profile(
                 break
         if not found:
             if kinds == steps.shape[0]:
-                return -1, 0, 0, 0, 0, 0
+                return -1, 0, 0, 0, 0, 0, 0
             steps[kinds, 0] = most_below
             steps[kinds, 1] = most_above
             steps[kinds, 2] = 1
             kinds += 1
-    return kinds, first_below, first_above, last_below, last_above, tile
+    return kinds, first_below, first_above, last_below, last_above, tile, fresh
 
 
 @kernel
@@ -128,6 +147,7 @@ def axis_profiles(
     below: Ints,
     above: Ints,
     coefficient: Ints,
+    run: Ints,
     offset: int,
     size: int,
     steps: Ints,
@@ -140,17 +160,17 @@ def axis_profiles(
 ) -> bool:
     """`axis_profile` for every row of `tiles` (int64[N, T]), compressed; False where a table is too short.
 
-    Args: steps: int64[N, C, 3], lower, upper: int64[N, C, 2], their counts int64[N], ends: int64[N, 5], all out.
+    Args: steps: int64[N, C, 3], lower, upper: int64[N, C, 2], their counts int64[N], ends: int64[N, 6], all out.
     """
-    stamps = np.zeros(size, np.int64)
+    stamps = np.zeros((2, size), np.int64)
     low = np.zeros(size + 1, np.int64)
     high = np.zeros(size + 1, np.int64)
     for row in range(tiles.shape[0]):
-        stamps[:] = 0
+        stamps[:, :] = 0
         low[:] = 0
         high[:] = 0
-        kinds, b0, a0, b1, a1, tile = axis_profile(
-            n, tiles[row], u, below, above, coefficient, offset, size, stamps, steps[row], low, high
+        kinds, b0, a0, b1, a1, tile, fresh = axis_profile(
+            n, tiles[row], u, below, above, coefficient, run, offset, size, stamps, steps[row], low, high
         )
         if kinds < 0:
             return False
@@ -160,6 +180,7 @@ def axis_profiles(
         ends[row, 2] = b1
         ends[row, 3] = a1
         ends[row, 4] = tile
+        ends[row, 5] = fresh
         for extent in range(1, size + 1):
             if low[extent] > 0:
                 if lower_count[row] == lower.shape[1]:
@@ -214,7 +235,8 @@ def cut_tables(
     inner: bool,
     least: int,
     folds: int,
-    resources: int,
+    run_axis: int,
+    moved: Ints,
     out: Floats,
     room: Ints,
     partial: Ints,
@@ -224,11 +246,13 @@ def cut_tables(
     Args:
         state_sizes: int64[S, D] tile sizes of each state.      relevant: int64[D], 1 where the dim indexes the operand.
         axis_of_state: int64[S, A] profile number of each axis.
-        steps: int64[N, C, 3] and its counts, lower/upper: int64[N, C, 2] and theirs, ends: int64[N, 5] of all profiles.
+        steps: int64[N, C, 3] and its counts, lower/upper: int64[N, C, 2] and theirs, ends: int64[N, 6] of all profiles.
         down, up: int64[P, 6]: rate numerator, rate denominator, access bits, above, resource, link; *_pj: float64[P, 2]
                   (pJ per bit, latency cycles).
         exposes: the memory below has one copy.  doubled: it is double.  inner: the cut is not the array's own.
         least: least cycles of one transfer.     folds: skew cycles for each step (systolic), else 0.
+        run_axis: the axis along which tiles re-use their overlap, or -1.
+        moved: int64[S, P down + P up, 3], out: bits, accesses and busy cycles of each pipe.
         out: float64[S, 3 + R]: energy pJ, exposed cycles, fill or drain cycles, busy cycles per resource.
         room: int64[S] elements reserved below, copies included.   partial: int64[S] 1 where partial sums come back.
     """
@@ -261,12 +285,13 @@ def cut_tables(
         # Kinds of step, multiplied over axes.
         kinds = 1
         combined[0, 0] = combined[0, 1] = combined[0, 2] = 1
-        tile = 1
+        tile = fresh = 1
         end_b = end_a = 1
         which = 2 if is_output else 0
         for a in range(axes):
             p = axis_of_state[state, a]
             tile *= ends[p, 4]
+            fresh *= ends[p, 5] if a == run_axis else ends[p, 4]
             end_b *= ends[p, which]
             end_a *= ends[p, which + 1]
             more = 0
@@ -283,9 +308,10 @@ def cut_tables(
             distinct += combined[i, 2]
         total_steps = distinct * visits
         partial[state] = 1 if (is_output and visits > 1) else 0
-        room[state] = 2 * tile if (doubled and total_steps > 1) else tile
+        room[state] = tile + fresh if (doubled and total_steps > 1) else tile
         for f in range(out.shape[1]):
             out[state, f] = 0.0
+        moved[state] = 0
         exposed = 0
         ends_cycles = 0
         # Way: 0 inputs down; 1 outputs up, last visit; 2 outputs up, earlier visits; 3 partial sums down.
@@ -304,19 +330,19 @@ def cut_tables(
                 inst_b, inst_a = every_b - first_b, every_a - first_a
             if repeats == 0:
                 continue
+            first_pipe = down.shape[0] if way == 1 or way == 2 else 0
             latency = 0
             for q in range(pipes.shape[0]):
                 latency += int(pj[q, 1])
             # Time: kinds of step.
             for i in range(kinds):
                 longest = least if way == 0 else 0
-                moved = max(combined[i, 0], combined[i, 1])
                 for q in range(pipes.shape[0]):
                     load = combined[i, 1] if pipes[q, 3] else combined[i, 0]
                     cycles = (load * bits * pipes[q, 1] + pipes[q, 0] - 1) // pipes[q, 0]
-                    out[state, 3 + pipes[q, 4]] += float(cycles * combined[i, 2] * repeats)
+                    moved[state, first_pipe + q, 2] += cycles * combined[i, 2] * repeats
                     longest = max(longest, cycles)
-                if moved > 0:
+                if max(combined[i, 0], combined[i, 1]) > 0:
                     exposed += (longest + latency) * combined[i, 2] * repeats
             if way <= 1:
                 longest = least if way == 0 else 0
@@ -352,14 +378,19 @@ def cut_tables(
                 for q in range(pipes.shape[0]):
                     if pipes[q, 3] != side:
                         continue
-                    priced = 0
                     for i in range(sets):
-                        if pipes[q, 5]:
-                            priced += instances[i, 0] * bits * instances[i, 1]
-                        else:
-                            g = pipes[q, 2]
-                            priced += ((instances[i, 0] * bits + g - 1) // g) * g * instances[i, 1]
-                    out[state, 0] += float(priced * active) * pj[q, 0]
+                        load = instances[i, 0] * bits
+                        moved[state, first_pipe + q, 0] += load * instances[i, 1] * active
+                        if not pipes[q, 5]:
+                            accesses = (load + pipes[q, 2] - 1) // pipes[q, 2]
+                            moved[state, first_pipe + q, 1] += accesses * instances[i, 1] * active
+        for q in range(moved.shape[1]):
+            upward = q >= down.shape[0]
+            pipe = up[q - down.shape[0]] if upward else down[q]
+            pj_per_bit = up_pj[q - down.shape[0], 0] if upward else down_pj[q, 0]
+            priced = moved[state, q, 0] if pipe[5] else moved[state, q, 1] * pipe[2]
+            out[state, 0] += float(priced) * pj_per_bit
+            out[state, 3 + pipe[4]] += float(moved[state, q, 2])
         if inner:
             out[state, 2] = float(ends_cycles)
             if exposes:

@@ -47,6 +47,7 @@ class CutTable:
         cost:    float64[S, 3 + R]: energy, exposed, fill or drain cycles, busy cycles per resource.
         room:    int64[S]: elements reserved below, copies included.
         partial: int64[S]: 1 where partial sums come back across this cut.
+        moved:   int64[S, P down + P up, 3]: bits, accesses, busy cycles of each pipe (`traffic.pipes`).
     """
 
     operand: str
@@ -55,6 +56,7 @@ class CutTable:
     cost: Floats
     room: Ints
     partial: Ints
+    moved: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def build(problem: Problem, spatial: tuple[Unroll, ...], lattice: Lattice) -> Ta
                     names.setdefault(pipe.port if pipe.flow == "link" else f"{pipe.name}.{pipe.port}", len(names))
             jobs.append((operand, lower, upper, cut))
     for operand, lower, upper, cut in jobs:
-        kept.append(_table(problem, array, lattice, states, names, operand, lower, upper, cut))
+        kept.append(table_of(problem, array, lattice, states, names, operand, lower, upper, cut))
     return Tables(lattice, tuple(names), tuple(kept))
 
 
@@ -116,7 +118,7 @@ def _pack_pipes(problem: Problem, cut: Cut, up: bool, names: dict[str, int]) -> 
     return whole, energy
 
 
-def _table(
+def table_of(
     problem: Problem,
     array: Mapping,
     lattice: Lattice,
@@ -127,6 +129,7 @@ def _table(
     upper: int,
     cut: Cut,
 ) -> CutTable:
+    """The table of one cut at every state of a lattice; `cut.state` is not looked at, `cut.run` holds for all."""
     op, core = problem.op, problem.core
     below, above = served(problem, array, cut.lower), served(problem, array, cut.upper)
     axes = [axis for axis in operand.axes if axis.terms]
@@ -155,6 +158,7 @@ def _table(
                 np.array([below[dim] for dim in dims], np.int64),
                 np.array([above[dim] for dim in dims], np.int64),
                 np.array([term.coefficient for term in axis.terms], np.int64),
+                np.array([cut.run[1] if cut.run and cut.run[0] == dim else 0 for dim in dims], np.int64),
             )
         )
         made += len(profiles[-1].ends)
@@ -163,7 +167,7 @@ def _table(
         np.concatenate([np.zeros(0, np.int64), *(getattr(item, name) for item in profiles)])
         for name in ("steps_count", "lower_count", "upper_count")
     )
-    ends = np.concatenate([np.zeros((0, 5), np.int64), *(item.ends for item in profiles)])
+    ends = np.concatenate([np.zeros((0, 6), np.int64), *(item.ends for item in profiles)])
 
     output = operand.slot == "O"
     down, down_pj = _pack_pipes(problem, cut, False, names)
@@ -176,6 +180,7 @@ def _table(
         folds = sides[core.systolic.rows] + sides[core.systolic.columns] - 2
     first_cut = Cut(operand, 1 if lower == 0 else cut.index, cut.lower, cut.upper, (), None)
     cost = np.zeros((lattice.num_states, BUSY + len(names)), np.float64)
+    moved = np.zeros((lattice.num_states, len(down) + len(up) * output, 3), np.int64)
     room = np.zeros(lattice.num_states, np.int64)
     partial = np.zeros(lattice.num_states, np.int64)
     as_array = [np.array([table[dim] for dim in lattice.dims], np.int64) for table in (op.size, below, above)]
@@ -206,12 +211,13 @@ def _table(
         lower >= 0,
         shift_cycles(problem, first_cut) if lower == 0 else 0,
         folds,
-        len(names),
+        next((i for i, axis in enumerate(axes) if cut.run and any(t.dim == cut.run[0] for t in axis.terms)), -1),
+        moved,
         cost,
         room,
         partial,
     )
-    return CutTable(operand.name, lower, upper, cost, room, partial)
+    return CutTable(operand.name, lower, upper, cost, room, partial, moved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +242,7 @@ def _profiles(
     below: Ints,
     above: Ints,
     coefficients: Ints,
+    run: Ints,
 ) -> _Profiles:
     """Profiles of one axis, with tables as long as they need to be."""
     rows, room = len(tiles), CLASSES
@@ -247,7 +254,7 @@ def _profiles(
             np.zeros(rows, np.int64),
             np.zeros((rows, room, 2), np.int64),
             np.zeros(rows, np.int64),
-            np.zeros((rows, 5), np.int64),
+            np.zeros((rows, 6), np.int64),
         )
         if axis_profiles(
             extents,
@@ -256,6 +263,7 @@ def _profiles(
             below,
             above,
             coefficients,
+            run,
             offset,
             size,
             found.steps,

@@ -19,7 +19,8 @@ class Loop:
     factor: int
 
     def __str__(self) -> str:
-        return f"{self.dim}{self.factor}"
+        # A dim that ends in a digit needs a mark between name and factor.
+        return f"{self.dim}{'*' if self.dim[-1].isdigit() else ''}{self.factor}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Mapping:
         rests:   for each operand its memories, innermost first. An operand that goes past a level skips it.
 
     Text form, innermost first: `D1:K32 D2:C32 | FX3 FY3 O@rf_2B OX56 W@rf_128B I@sram O@sram K2 W@dram ...`:
-    a rest stands behind the loops whose tile it holds.
+    a rest stands behind the loops whose tile it holds. (`B2*4` is the dim B2 in 4 steps.)
     """
 
     spatial: tuple[Unroll, ...]
@@ -87,7 +88,7 @@ class Mapping:
         return " ".join(parts)
 
 
-_LOOP = re.compile(r"^([A-Z][A-Z]*)([1-9][0-9]*)$")
+_LOOP = re.compile(r"^(?:([A-Z]+)|([A-Z][A-Z0-9]*)\*)([1-9][0-9]*)$")
 _REST = re.compile(r"^([A-Z][A-Z0-9]*)@(\S+)$")
 
 
@@ -120,8 +121,8 @@ def parse_mapping(text: str) -> Mapping:
 def _loop(word: str) -> Loop:
     match = _LOOP.match(word)
     if match is None:
-        raise MappingError(f"a loop must read DIM and factor such as OX56, not '{word}'")
-    return Loop(match.group(1), int(match.group(2)))
+        raise MappingError(f"a loop must read DIM and factor such as OX56 or B2*4, not '{word}'")
+    return Loop(match.group(1) or match.group(2), int(match.group(3)))
 
 
 @dataclass(frozen=True, slots=True)
