@@ -153,6 +153,11 @@ def test_one_event_may_book_a_port_twice() -> None:
     assert starts(in_order(moves)) == {0: 0, 1: 0, 2: 5}
 
 
+def test_one_event_may_book_a_lane_twice() -> None:
+    moves = [event(i, 5, lanes=[("down", "down>", 3), ("down", "down>", 2)]) for i in range(2)]
+    assert starts(in_order(moves)) == {0: 0, 1: 5}
+
+
 def test_room_comes_back_when_the_last_reader_has_ended() -> None:
     held = [Holding(0, "hub", 40, 0, False), Holding(1, "hub", 30, 1, False)]
     events = [event(0, 2, makes=[0]), event(1, 2, makes=[1]), event(2, 7, reads=[0]), event(3, 4, reads=[0])]

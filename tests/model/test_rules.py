@@ -223,6 +223,7 @@ BROKEN: dict[str, tuple[set[str], tuple[Edit, ...]]] = {
     # amounts
     "a negative energy of a task": ({AMOUNTS}, (task(3, energy_pj=-1.0),)),
     "an energy that is no number": ({AMOUNTS}, (transfer(0, energy_pj=math.nan),)),
+    "an energy without end": ({AMOUNTS}, (transfer(0, energy_pj=math.inf),)),
     "a booked rate of zero": ({AMOUNTS}, (task(3, ports=(PortLoad("m0", "r", Fraction(0)),)),)),
     "a negative workspace": ({AMOUNTS}, (task(3, workspace=(("m0", -1),)),)),
     "a transfer at no rate": ({AMOUNTS}, (transfer(0, rate=Fraction(0)),)),
@@ -383,6 +384,13 @@ BROKEN: dict[str, tuple[set[str], tuple[Edit, ...]]] = {
         {PORTS},
         (transfer(5, ports=(PortLoad("m0", "w", Fraction(4)), HUB, HUB, INTO_M1)),),
     ),
+    "a source read at twice the rate": (
+        {PORTS},
+        (
+            memory("dram", ports=(PortSpec("rw", "read_write", 32, 8),)),
+            transfer(0, ports=(PortLoad("dram", "rw", 2 * CHAN), PortLoad("m0", "w", CHAN))),
+        ),
+    ),
     "a port at another rate than the transfer": (
         {PORTS},
         (transfer(5, ports=(replace(OUT_OF_M0, rate=Fraction(3)), HUB, HUB, INTO_M1)),),
@@ -487,6 +495,16 @@ def test_a_violation_says_what_is_needed_and_what_there_is() -> None:
         "cycle 38: an exclusive link serves one at a time: lane down> needs to serve 2 at a time,"
         " has room for 1: it is exclusive"
     ]
+    assert [line.split(") needs ")[1] for line in told("a passed memory that is written but not read")] == [
+        "ports of hub for writing and reading at 4, has rw at 4"
+    ]
+    assert [line.split(") needs ")[1] for line in told("a source that is not read")] == [
+        "ports of m0 for reading at 4, has none"
+    ]
+    assert [line.split(") needs ")[1] for line in told("a destination that is not written")] == [
+        "ports of m1 for writing at 4, has none"
+    ]
+    assert [line.split(") needs ")[1] for line in told("a stream without lanes")] == ["lanes to dram from c1, has none"]
     assert told("a tile is missing")[1:] == [
         "cycle 75: outputs are in the outermost memory in the end: output z needs all 32 elements in dram when the"
         " schedule ends, has 16"
@@ -507,6 +525,39 @@ def test_a_transfer_may_use_two_ports_of_a_memory_it_passes() -> None:
     assert broken(tuple(edits))[1] == set()
     assert broken((*edits, transfer(5, ports=(OUT_OF_M0, booked[0], INTO_M1))))[1] == {PORTS}
     assert broken((*edits, transfer(5, ports=(OUT_OF_M0, booked[1], INTO_M1))))[1] == {PORTS}
+
+
+def test_a_port_for_both_directions_may_take_the_one_that_no_other_port_took() -> None:
+    both = PortSpec("rw", "read_write", 8, 8)
+    for other in (PortSpec("in", "write", 8, 8), PortSpec("out", "read", 8, 8)):
+        for ports in ((both, other), (other, both)):
+            booked = (PortLoad("hub", "rw", Fraction(4)), PortLoad("hub", other.name, Fraction(4)))
+            edits = (
+                memory("hub", ports=ports),
+                transfer(5, ports=(OUT_OF_M0, *booked, INTO_M1)),
+                transfer(6, ports=(OUT_OF_M0, *booked, INTO_M1)),
+            )
+            assert broken(edits)[1] == set()
+
+
+def test_an_input_may_be_streamed_from_another_core_over_several_links() -> None:
+    """The first softmax tile reads y where conv left it, while it runs."""
+    rate = Fraction(1)
+    ports = (PortLoad("m0", "r", rate), PortLoad("m1", "w", Fraction(8)))
+    lanes = (LaneLoad("up", "up>", rate), LaneLoad("down", "down>", rate))
+    streamed = (
+        reads(7, 0, memory="m0", residencies=(5,), streamed=True),
+        task(7, ports=ports, lanes=lanes),
+        residency(5, end=67),
+        residency(7, end=62),
+        *(link(name, bandwidth_bits=2 * CHIP.link(name).bandwidth_bits) for name in ("up", "down")),
+    )
+    assert broken(streamed)[1] == set()
+    back = (LaneLoad("up", "up<", rate), LaneLoad("down", "down<", rate))
+    assert broken((*streamed, task(7, lanes=back)))[1] == {STREAM}
+    assert broken((*streamed, task(7, lanes=lanes[1:])))[1] == {STREAM}
+    assert broken((*streamed, task(7, ports=ports[1:])))[1] == {STREAM}
+    assert broken((*streamed, task(7, ports=(PortLoad("m0", "w", rate), ports[1]))))[1] == {STREAM}
 
 
 def test_one_load_of_twice_the_rate_serves_both_directions_of_a_port_passed() -> None:
