@@ -178,5 +178,6 @@ def _model(screen: Console, file: str, chip: Chip | None, dims: dict[str, int], 
             row.append(several([core.name for core in chip.cores_for(op.kind)]) or "none")
         rows.append(row)
     table(screen, columns, rows, "Ops (bits per element as the model declares them)")
-    screen.print()
+    if not verbose:
+        screen.print()
     show_notes(screen, workload.notes, verbose)

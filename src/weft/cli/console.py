@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
+GAP = 2
+"""Blanks between columns."""
+NARROWEST = 10
+"""Characters below which no column is cut."""
 PATIENCE_S = 2.0
 """Work shorter than this shows no progress bar."""
 
@@ -44,28 +48,26 @@ class Column:
 
 
 def table(screen: Console, columns: Sequence[Column], rows: Sequence[Sequence[str]], title: str = "") -> None:
-    """Print a table that fits the screen: the first column is shortened in the middle, then the last one at its end."""
+    """Print a table that fits the screen: names are shortened in the middle, other text at its end, figures never."""
     from rich.table import Table
     from rich.text import Text
 
     shown = [i for i, column in enumerate(columns) if not column.wide or screen.width >= 100]
     widths = {i: max([len(columns[i].title), *(len(row[i]) for row in rows)]) for i in shown}
-    first, last = shown[0], shown[-1]
-    gaps = 2 * (len(shown) - 1)
-    over = sum(widths.values()) + gaps - screen.width
-    if over > 0:
-        cut = min(over, max(0, widths[first] - 12))
-        widths[first] -= cut
-        over -= cut
-    if over > 0:
-        widths[last] = max(6, widths[last] - over)
-    grid = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
+    over = sum(widths.values()) + GAP * (len(shown) - 1) - screen.width
+    text = [i for i in shown if not columns[i].right]
+    while over > 0 and max(widths[i] for i in text) > NARROWEST:
+        # the name counts for half, so that a long remark beside it goes first
+        widest = max(text, key=lambda i: widths[i] / (2 if i == shown[0] else 1) if widths[i] > NARROWEST else 0)
+        widths[widest] -= 1
+        over -= 1
+    grid = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
     for i in shown:
         grid.add_column(
             columns[i].title, justify="right" if columns[i].right else "left", no_wrap=True, overflow="ellipsis"
         )
     for row in rows:
-        cells = [shorten(row[i], widths[i]) if i == first else cut_off(row[i], widths[i]) for i in shown]
+        cells = [shorten(row[i], widths[i]) if i == shown[0] else cut_off(row[i], widths[i]) for i in shown]
         grid.add_row(*(Text(cell) for cell in cells))
     if title:
         screen.print()

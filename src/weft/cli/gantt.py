@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 LABEL = 16
+MOST_LINKS = 6
+"""Link rows shown: the busiest ones; the run folder's page has all of them."""
 
 
 def gantt(screen: Console, cores: tuple[Row, ...], links: tuple[Row, ...], until: int) -> None:
@@ -23,12 +25,15 @@ def gantt(screen: Console, cores: tuple[Row, ...], links: tuple[Row, ...], until
 
     screen.print()
     screen.print("Cores and links over time (height: share in use)", style="bold cyan")
-    for row in (*cores, *links):
+    busiest = sorted(links, key=lambda row: -row.busy(until))[:MOST_LINKS]
+    for row in (*cores, *(row for row in links if row in busiest)):
         line = Text(f"{shorten(row.name, LABEL - 1):<{LABEL}}")
         line.append(bar(columns(row, until, width)), style="green" if row.kind == "core" else "blue")
         line.append(f" {percent(row.busy(until)):>7}")
         screen.print(line, no_wrap=True)
     screen.print(" " * LABEL + axis(until, width), no_wrap=True)
+    if len(links) > MOST_LINKS:
+        screen.print(f"{len(links) - MOST_LINKS} links in less use are in report.html", style="dim")
 
 
 def bar(shares: list[float]) -> str:

@@ -43,14 +43,18 @@ def _top(
         typer.echo(context.get_help())
 
 
-app.command("run", epilog=run.EXAMPLES)(run.run)
-app.command("map", epilog=mapping.MAP_EXAMPLES)(mapping.map_)
-app.command("evaluate", epilog=mapping.EVALUATE_EXAMPLES)(mapping.evaluate)
-app.command("check", epilog=check.EXAMPLES)(check.check)
-app.command("chips", epilog=library.CHIPS_EXAMPLES)(library.chips)
-app.command("models", epilog=library.MODELS_EXAMPLES)(library.models)
-app.command("schema", epilog=library.SCHEMA_EXAMPLES)(library.schema)
-app.command("doctor", epilog=library.DOCTOR_EXAMPLES)(library.doctor)
+app.command("run", short_help="Schedule a network on a chip, with proof.", epilog=run.EXAMPLES)(run.run)
+app.command("map", short_help="The best mapping of every op, each alone.", epilog=mapping.MAP_EXAMPLES)(mapping.map_)
+app.command("evaluate", short_help="Price mappings that you have.", epilog=mapping.EVALUATE_EXAMPLES)(mapping.evaluate)
+app.command("check", short_help="Read models and chips and say what they hold.", epilog=check.EXAMPLES)(check.check)
+app.command("chips", short_help="List the chips that weft brings along.", epilog=library.CHIPS_EXAMPLES)(library.chips)
+app.command("models", short_help="List the networks that weft brings along.", epilog=library.MODELS_EXAMPLES)(
+    library.models
+)
+app.command("schema", short_help="Print the JSON schema of a chip's YAML file.", epilog=library.SCHEMA_EXAMPLES)(
+    library.schema
+)
+app.command("doctor", short_help="Say what weft finds on this machine.", epilog=library.DOCTOR_EXAMPLES)(library.doctor)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

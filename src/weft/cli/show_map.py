@@ -46,7 +46,8 @@ def show_map(screen: Console, result: MapResult, verbose: bool) -> None:
     if verbose:
         for item in result.ops:
             _certificate(screen, item, result.objective)
-    screen.print()
+    if result.not_evaluated or not verbose:
+        screen.print()
     _left_out(screen, result.not_evaluated, "the core does not take them")
     show_notes(screen, result.notes, verbose)
 
@@ -66,7 +67,8 @@ def show_evaluation(screen: Console, result: EvaluateResult, verbose: bool) -> N
     if verbose:
         for item in result.ops:
             _nest(screen, item, result.conventions)
-    screen.print()
+    if result.not_evaluated or not verbose:
+        screen.print()
     _left_out(screen, result.not_evaluated, "no mapping was given")
     show_notes(screen, result.notes, verbose)
 

@@ -75,7 +75,6 @@ def show_notes(screen: Console, notes: Sequence[Note], verbose: bool) -> None:
             [(note.subject, note.text) for note in notes],
             "Notes",
         )
-        screen.print()
     elif notes:
         key_values(screen, "", (("notes", f"{len(notes)} on nodes folded, free or not priced; -v lists them"),))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from html import escape
 
@@ -30,22 +31,38 @@ def gantt_svg(cores: Sequence[Row], links: Sequence[Row], until: int, ops: Seque
         parts.append(
             f'<text class="tick" x="{WIDTH - 8}" y="{y + 17}" text-anchor="end">{percent(row.busy(until))}</text>'
         )
-        for span in thinned(row, until):
-            parts.append(_block(span, row.kind, y, plot / max(1, until), hue))
+        for span, low in stacked(thinned(row, until)):
+            parts.append(_block(span, low, y, plot / max(1, until), hue))
     return "\n".join([*parts, "</svg>"])
 
 
-def _block(span: Span, kind: str, y: int, scale: float, hue: Mapping[str, int]) -> str:
+def _block(span: Span, low: float, y: int, scale: float, hue: Mapping[str, int]) -> str:
     x, width = LABEL + span.start * scale, max(0.5, (span.end - span.start) * scale)
-    height = ROW if kind == "core" else max(2.0, ROW * min(1.0, span.share))
-    if kind == "core" and span.op in hue:
+    height = max(1.5, ROW * min(1.0, span.share))
+    top = max(y + 0.0, y + ROW * (1 - low) - height)
+    look = 'class="move"'
+    if span.op in hue:
         look = f'class="task" style="fill:hsl({hue[span.op]} var(--core-saturation) var(--core-light))"'
-    else:
-        look = 'class="move"'
     return (
-        f'<rect {look} x="{x:.2f}" y="{y + ROW - height:.2f}" width="{width:.2f}" height="{height:.2f}">'
+        f'<rect {look} x="{x:.2f}" y="{top:.2f}" width="{width:.2f}" height="{height:.2f}">'
         f"<title>{escape(span.title)}</title></rect>"
     )
+
+
+def stacked(spans: Sequence[Span]) -> list[tuple[Span, float]]:
+    """Each span with the share below it: spans of one row that share time lie on top of one another."""
+    placed: list[tuple[Span, float]] = []
+    active: list[tuple[float, float, int]] = []  # (low, high, end), sorted by low
+    for span in spans:
+        active = [item for item in active if item[2] > span.start]
+        low = 0.0
+        for below, above, _ in active:
+            if below - low >= span.share - 1e-9:
+                break
+            low = max(low, above)
+        active = sorted([*active, (low, low + span.share, span.end)])
+        placed.append((span, low))
+    return placed
 
 
 def thinned(row: Row, until: int) -> list[Span]:
@@ -90,10 +107,7 @@ def ticks(until: int, most: int = 9) -> list[int]:
     >>> ticks(22511)
     [0, 5000, 10000, 15000, 20000]
     """
-    step = 1
-    while until // step > most:
-        step *= 2 if str(step)[0] in "15" else 5
-        step = 5 * 10 ** (len(str(step)) - 1) if str(step)[0] not in "125" else step
+    step = next(n * 10**k for k in itertools.count() for n in (1, 2, 5) if until // (n * 10**k) <= most)
     return list(range(0, until + 1, step))
 
 

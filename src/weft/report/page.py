@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 
 from weft.report.charts import gantt_svg, memory_svgs
-from weft.report.summary import assumed, cause, proof_text
+from weft.report.summary import assumed, cause, proof_text, spent
 from weft.report.timeline import core_rows, lane_rows, occupancy
 from weft.report.words import amount, cycles, energy, percent, seconds, several, size
 from weft.run import RunResult
@@ -63,7 +63,11 @@ def _tiles(result: RunResult) -> str:
             f"{seconds(result.latency_s)}; bound {cycles(bounds.latency_cycles)} ({cause(result)}), "
             f"gap {percent(result.gap_latency)}",
         ),
-        ("energy", energy(result.energy_pj), f"bound {energy(bounds.energy_pj)}, gap {percent(result.gap_energy)}"),
+        (
+            "energy",
+            energy(result.energy_pj),
+            f"{spent(result)}; bound {energy(bounds.energy_pj)}, gap {percent(result.gap_energy)}",
+        ),
         ("EDP", f"{result.energy_pj * result.latency_cycles:.3e}", "pJ cycle"),
         ("throughput", f"{result.tops:.3g} TOPS", f"{amount(result.workload.macs)} MACs"),
         ("efficiency", f"{result.tops_per_watt:.3g} TOPS/W", "a MAC is two operations"),
@@ -147,8 +151,11 @@ def _links(result: RunResult) -> str:
             cycles(row["streaming_cycles"]),
         )
         for row in result.link_rows()
+        if row["transfers"] or row["streaming_cycles"]
     ]
-    return table(("link", "transfers", "moved", "transfer cycles", "streaming cycles"), rows)
+    idle = len(result.chip.links) - len(rows)
+    rest = f"<p class=hint>{idle} links carry nothing.</p>" if idle else ""
+    return table(("link", "transfers", "moved", "transfer cycles", "streaming cycles"), rows) + rest if rows else rest
 
 
 def _notes(result: RunResult) -> str:

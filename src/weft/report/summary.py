@@ -16,7 +16,7 @@ def facts(result: RunResult) -> tuple[tuple[str, str], ...]:
             "  bound",
             f"{cycles(bounds.latency_cycles)} cycles ({cause(result)}), gap {percent(result.gap_latency)}",
         ),
-        ("energy", energy(result.energy_pj)),
+        ("energy", f"{energy(result.energy_pj)}: {spent(result)}"),
         ("  bound", f"{energy(bounds.energy_pj)}, gap {percent(result.gap_energy)}"),
         ("EDP", f"{result.energy_pj * result.latency_cycles:.3e} pJ cycle"),
         (
@@ -31,6 +31,16 @@ def facts(result: RunResult) -> tuple[tuple[str, str], ...]:
             f"{cycles(len(result.schedule.transfers))} transfers, {cycles(result.solution.searched)} mappings",
         ),
     )
+
+
+def spent(result: RunResult) -> str:
+    """Where the energy goes: inside cores (with what they stream), transfers between memories, static power."""
+    total = result.energy_pj or 1.0
+    tasks = sum(task.energy_pj for task in result.schedule.tasks)
+    moves = sum(move.energy_pj for move in result.schedule.transfers)
+    static = result.energy_pj - tasks - moves
+    rest = f", static power {percent(static / total)}" if result.chip.static_pj_per_cycle else ""
+    return f"tasks {percent(tasks / total)}, transfers {percent(moves / total)}{rest}"
 
 
 def cause(result: RunResult) -> str:

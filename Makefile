@@ -1,0 +1,50 @@
+# make demo     two networks on two chips, with tables
+# make test     the normal suite, then lint, types and layers
+# make verify   full worlds and random suites
+# Say which Python and where: make test PYTHON=python3.12 VENV=/tmp/weft
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+READY = $(VENV)/.weft-ready
+
+.PHONY: demo test verify lint types bench docs clean
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "weft needs Python 3.11 or later, and $(PYTHON) is not: make PYTHON=python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/weft run resnet18 --chip tpu_like_quad
+	$(BIN)/weft run resnet8 --chip diana
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2
+	$(MAKE) --no-print-directory lint types
+
+verify: $(READY)
+	$(BIN)/python -m pytest -n 2 -m verify
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
+
+types: $(READY)
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[bench]'
+	@for file in benchmarks/*.py; do test -e "$$file" || continue; echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+
+# Pages and tables that are made from the code; the rest of docs/ is written by hand.
+docs: $(READY)
+	$(BIN)/python -m weft.cli.zoo_sizes
+	$(BIN)/python docs/generate.py
+
+clean:
+	rm -rf .venv build dist weft-runs .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .benchmarks
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

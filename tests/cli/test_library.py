@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from weft import zoo
+from weft.chips import library
+from weft.cli import surroundings
+from weft.cli.options import _chip_names, _files, _model_names
+from weft.cli.zoo_sizes import FILE, measure, sizes_of
+
+
+def test_chips_lists_the_library(weft):
+    out = weft("chips").out
+    assert all(name in out for name in library())
+    (line,) = [line for line in out.splitlines() if line.startswith("tpu_like_quad ")]
+    assert "4,096" in line  # four arrays of 32 x 32
+
+
+def test_models_lists_the_zoo_quickly(weft):
+    weft("models")  # imports
+    started = time.process_time()
+    out = weft("models").out
+    assert time.process_time() - started < 1.0
+    assert all(name in out for name in zoo.names())
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_the_kept_sizes_are_those_of_the_networks(name):
+    assert name in json.loads(FILE.read_text()), "run: make docs"
+    assert sizes_of(name) == measure(name)
+
+
+def test_schema_is_json(weft):
+    assert "cores" in weft("schema").json["properties"]
+
+
+def test_doctor_finds_everything_here(weft):
+    got = weft("doctor")
+    assert got.code == 0
+    assert "numba" in got.out
+
+
+def test_doctor_fails_where_something_is_missing(weft, monkeypatch):
+    monkeypatch.setattr(surroundings, "NEEDED", ("numpy", "no-such-package"))
+    got = weft("doctor")
+    assert got.code == 1
+    assert "no-such-package  missing: pip install weft again" in got.out
+
+
+def test_check_says_what_a_model_holds(weft):
+    out = weft("check", "resnet8", "--chip", "diana").out
+    assert "15, 12.5 M MACs" in out
+    assert "7 nodes into the op before them" in out
+    assert "digital cpu" in out
+
+
+def test_check_says_when_no_core_takes_an_op(weft, no_softmax):
+    assert "none takes softmax" in weft("check", "resnet8", "--chip", no_softmax).out
+
+
+def test_check_goes_on_after_a_bad_file(weft, tmp_path):
+    (tmp_path / "bad.yaml").write_text("name: x\n")
+    got = weft("check", "bad.yaml", "tpu_like")
+    assert got.code == 2
+    assert len(got.err.splitlines()) == 1
+    assert "tpu_like: 3 cores, 6 memories, 3 links" in got.out
+
+
+def test_completion_knows_names_and_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.onnx").touch()
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "nets" / "a.onnx").touch()
+    (tmp_path / "near.txt").touch()
+    assert _model_names("res") == [name for name in zoo.names() if name.startswith("res")]
+    assert _model_names("ne") == ["nets/", "net.onnx"]
+    assert _model_names("nets/") == ["nets/a.onnx"]
+    assert _files("./n", (".onnx",)) == ["./nets/", "./net.onnx"]
+    assert _chip_names("tpu_like_q") == [name for name in library() if name.startswith("tpu_like_q")]
+
+
+def test_the_shell_is_told_chip_names(monkeypatch, tmp_path):
+    import os
+    import subprocess
+    import sys
+
+    words = "weft run resnet8 --chip dia"
+    asked = os.environ | {
+        "_WEFT_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": "4",
+        "_TYPER_COMPLETE_ARGS": words,
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "weft"], env=asked, capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert done.stdout.split() == ["diana"]
