@@ -171,7 +171,10 @@ class _Network:
                 issued = max([issued, *(job.issued[0] for job in first)])
                 returned = self._job(operand, cut, next(transfers), begin, issued)
                 returned.follows(*first)
-                if number >= copies:
+                if cut == 0:
+                    # At the array a sum that comes in and one that leaves have a register each.
+                    returned.follows(self._at(begins[number - 1]))
+                elif number >= copies:
                     returned.follows(up[number - copies])
             reused = begins[number + copies] if number + copies < len(steps) else NEVER
             away = self._job(operand, cut, next(transfers), reused, end)
@@ -240,7 +243,7 @@ class _Network:
         return Simulated(now, tuple(steps))
 
     def _settle(self, opened: list[Job], ready: dict[str, list[tuple[int, Job]]]) -> int:
-        """Puts jobs that may move into the queues of their ports; those without work are done at once. How many were."""
+        """Queues jobs that may move at their ports; those without work are done at once: how many were."""
         empty = 0
         while opened:
             job = opened.pop()

@@ -11,7 +11,7 @@ import random
 from collections.abc import Iterator
 
 from tests.oracles.nests import all_mappings, random_mapping
-from weft.model.chip import BUFFERINGS, ArrayDim, Chip, Core, Level, Link, Memory, Port, Slot, Systolic
+from weft.model.chip import BUFFERINGS, FLOWS, READING, ArrayDim, Chip, Core, Level, Link, Memory, Port, Slot, Systolic
 from weft.model.mapping import Mapping, Place, Problem, Setting
 from weft.model.workload import KINDS, SLOTS, Axis, Op, Operand, Term
 
@@ -102,21 +102,24 @@ def memory(
     clock_hz: int = GHZ,
     widths: tuple[int, int] = (16, 8),
 ) -> Memory:
-    """A memory; `ports` is "rw" (one port for both ways), "r+w" (one each), or "split" (outputs apart)."""
+    """A memory; `ports` is "rw" (one port for both ways), "r+w" (one each), "split" (outputs apart), or "own" (one for
+    each flow of each slot)."""
     wide, access = widths
     made = {
         "rw": (Port("rw", "read_write", wide, access),),
         "r+w": (Port("r", "read", wide, access), Port("w", "write", wide, access)),
         "split": (
-            Port("o", "read_write", wide * 2, wide, frozenset(("O", flow) for flow in ALL_FLOWS)),
+            Port("o", "read_write", wide * 2, wide, frozenset(("O", flow) for flow in FLOWS)),
             Port("r", "read", wide, access),
             Port("w", "write", wide // 2 or 1, access // 2 or 1),
         ),
+        "own": tuple(
+            Port(f"{slot}.{flow}", "read" if flow in READING else "write", wide, access, frozenset({(slot, flow)}))
+            for slot in SLOTS
+            for flow in FLOWS
+        ),
     }[ports]
     return Memory(name, 1 << 40, made, 1.5, 2.5, buffering, halo, clock_hz)  # type: ignore[arg-type]
-
-
-ALL_FLOWS = ("from_above", "to_below", "from_below", "to_above")
 
 
 def build(
