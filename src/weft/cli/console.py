@@ -40,7 +40,7 @@ def console(to_stderr: bool = False) -> Console:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A table column; `wide` ones are shown from 100 terminal columns on."""
+    """A table column; `wide` ones are left out, the last one first, where the terminal is too narrow for all."""
 
     title: str
     right: bool = False
@@ -52,9 +52,12 @@ def table(screen: Console, columns: Sequence[Column], rows: Sequence[Sequence[st
     from rich.table import Table
     from rich.text import Text
 
-    shown = [i for i, column in enumerate(columns) if not column.wide or screen.width >= 100]
-    widths = {i: max([len(columns[i].title), *(len(row[i]) for row in rows)]) for i in shown}
-    over = sum(widths.values()) + GAP * (len(shown) - 1) - screen.width
+    widths = {i: max([len(column.title), *(len(row[i]) for row in rows)]) for i, column in enumerate(columns)}
+    spare = [i for i, column in enumerate(columns) if column.wide]
+    over = sum(widths.values()) + GAP * (len(widths) - 1) - screen.width
+    while over > 0 and spare:
+        over -= widths.pop(spare.pop()) + GAP
+    shown = list(widths)
     text = [i for i in shown if not columns[i].right]
     while over > 0 and max(widths[i] for i in text) > NARROWEST:
         # the name counts for half, so that a long remark beside it goes first
@@ -141,5 +144,7 @@ class Progressing:
             )
             self._bar.start()
         if stage not in self._tasks:
+            for task in self._bar.tasks:
+                self._bar.update(task.id, completed=task.total)
             self._tasks[stage] = self._bar.add_task(stage, total=of)
         self._bar.update(self._tasks[stage], completed=done, total=of)

@@ -33,7 +33,7 @@ def gantt(screen: Console, cores: tuple[Row, ...], links: tuple[Row, ...], until
         screen.print(line, no_wrap=True)
     screen.print(" " * LABEL + axis(until, width), no_wrap=True)
     if len(links) > MOST_LINKS:
-        screen.print(f"{len(links) - MOST_LINKS} links in less use are in report.html", style="dim")
+        screen.print(f"links in less use, in report.html only: {len(links) - MOST_LINKS}", style="dim")
 
 
 def bar(shares: list[float]) -> str:

@@ -107,12 +107,12 @@ def _ops(screen: Console, result: RunResult) -> None:
             Column("when [cycle]", True),
             Column("takes", True, wide=True),
             Column("energy", True, wide=True),
-            Column("energy" if screen.width < 100 else "share", True),
+            Column("share", True),
             Column("used", True),
             Column("streams"),
         ),
         rows,
-        "Ops (used: share of the array that computes; streams: operands that pass while it runs)",
+        "Ops (share: of all energy; used: of the array; streams: operands that pass by)",
     )
 
 
@@ -143,7 +143,7 @@ def _links(screen: Console, result: RunResult) -> None:
             Column("streams [cycle]", True),
             Column("used", True),
         )
-        table(screen, columns, rows, "Links" + (f" ({idle} more carry nothing)" if idle else ""))
+        table(screen, columns, rows, "Links" + (f" (those that carry nothing: {idle})" if idle else ""))
 
 
 def _memories(screen: Console, result: RunResult) -> None:

@@ -21,7 +21,8 @@ def gantt_svg(cores: Sequence[Row], links: Sequence[Row], until: int, ops: Seque
     bottom = TOP + len(rows) * (ROW + GAP)
     plot = WIDTH - LABEL - RIGHT
     hue = {name: round(360 * number * 0.618034) % 360 for number, name in enumerate(ops)}
-    parts = [f'<svg viewBox="0 0 {WIDTH} {bottom + 26}" role="img" aria-label="schedule over time">']
+    size_box = f"0 0 {WIDTH} {bottom + 26}"
+    parts = [f'<div class="wide"><svg viewBox="{size_box}" role="img" aria-label="schedule over time">']
     parts += _grid(until, plot, TOP, bottom)
     for number, row in enumerate(rows):
         y = TOP + number * (ROW + GAP)
@@ -33,7 +34,7 @@ def gantt_svg(cores: Sequence[Row], links: Sequence[Row], until: int, ops: Seque
         )
         for span, low in stacked(thinned(row, until)):
             parts.append(_block(span, low, y, plot / max(1, until), hue))
-    return "\n".join([*parts, "</svg>"])
+    return "\n".join([*parts, "</svg></div>"])
 
 
 def _block(span: Span, low: float, y: int, scale: float, hue: Mapping[str, int]) -> str:
@@ -42,7 +43,9 @@ def _block(span: Span, low: float, y: int, scale: float, hue: Mapping[str, int])
     top = max(y + 0.0, y + ROW * (1 - low) - height)
     look = 'class="move"'
     if span.op in hue:
-        look = f'class="task" style="fill:hsl({hue[span.op]} var(--core-saturation) var(--core-light))"'
+        # an edge would hide what is thinner than it
+        edge = " edged" if width > 4 else ""
+        look = f'class="task{edge}" style="fill:hsl({hue[span.op]} var(--core-saturation) var(--core-light))"'
     return (
         f'<rect {look} x="{x:.2f}" y="{top:.2f}" width="{width:.2f}" height="{height:.2f}">'
         f"<title>{escape(span.title)}</title></rect>"

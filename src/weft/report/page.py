@@ -154,7 +154,7 @@ def _links(result: RunResult) -> str:
         if row["transfers"] or row["streaming_cycles"]
     ]
     idle = len(result.chip.links) - len(rows)
-    rest = f"<p class=hint>{idle} links carry nothing.</p>" if idle else ""
+    rest = f"<p class=hint>Links that carry nothing: {idle}.</p>" if idle else ""
     return table(("link", "transfers", "moved", "transfer cycles", "streaming cycles"), rows) + rest if rows else rest
 
 
