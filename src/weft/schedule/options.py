@@ -20,6 +20,10 @@ QUICK_STATES = 512
 """States of a lattice while options are weighed; the options picked in the end are mapped with all of them."""
 
 
+MOST_TILES = 32
+"""Most tiles into which an op is cut so that they rest on chip."""
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """One op tile with the core and the mapping it gets.
@@ -114,6 +118,10 @@ class Mapper:
         """Searches made, after sharing."""
         return len(self._known)
 
+    def bits_of(self, tensor: str) -> int:
+        """Bits per element of a tensor."""
+        return self._widths[tensor]
+
     def problem(self, op: Op, setting: Setting) -> Problem:
         widths = tuple((operand.name, self._widths[operand.tensor]) for operand in op.operands)
         return Problem(op, widths, self.chip, setting)
@@ -194,7 +202,7 @@ def make_part(
     """One tile on one core: as much as fits rests on chip (largest boxes are streamed first), or all is streamed."""
     chip, tile = mapper.chip, op.tile(ranges)
     bits = {
-        operand.name: volume(tile.tile(tile.whole()).operands[i].box(tile.whole())) * mapper._widths[operand.tensor]
+        operand.name: volume(tile.tile(tile.whole()).operands[i].box(tile.whole())) * mapper.bits_of(operand.tensor)
         for i, operand in enumerate(tile.operands)
     }
     home = {operand.name: hub_memory(core, chip, operand.slot) for operand in tile.operands}
@@ -283,7 +291,7 @@ def options_for(mapper: Mapper, op: Op) -> tuple[tuple[Option, ...], tuple[Infea
     def add(name: str, cores: list[Core], ranges: list[dict[str, Range]], stream_all: bool) -> None:
         parts: list[Part] = []
         for core, tile in zip(cores, ranges, strict=True):
-            part = make_part(mapper, op, tile, core, stream_all, len(cores))
+            part = make_part(mapper, op, tile, core, stream_all, len(set(cores)))
             if isinstance(part, Infeasible):
                 why.append(part)
                 return
@@ -296,6 +304,14 @@ def options_for(mapper: Mapper, op: Op) -> tuple[tuple[Option, ...], tuple[Infea
         cores = [chip.core(name) for name in group if name in able]
         if not cores:
             continue
+        tiles = resident_tiles(mapper, op, cores[0])
+        if tiles is not None:
+            dim, ways = tiles
+            for core in cores:
+                add(f"{core.name} in {ways} {dim} tiles", [core] * ways, split_ranges(op, dim, ways), False)
+            if len(cores) > 1:
+                spread = [cores[number % len(cores)] for number in range(ways)]
+                add(f"{dim} tiles {ways} over {group[0]}..", spread, split_ranges(op, dim, ways), False)
         for stream_all in (False, True):
             for core in cores:
                 add(f"{core.name}{' streamed' if stream_all else ''}", [core], [op.whole()], stream_all)
@@ -305,6 +321,39 @@ def options_for(mapper: Mapper, op: Op) -> tuple[tuple[Option, ...], tuple[Infea
                     ranges = split_ranges(op, dim, ways)
                     add(f"{dim}/{ways} on {group[0]}..", cores[:ways], ranges, False)
     return tuple(found), tuple(why)
+
+
+def resident_tiles(mapper: Mapper, op: Op, core: Core) -> tuple[str, int] | None:
+    """(dim, tiles) with which all boxes of a tile rest on the core, two tiles at a time; None where none are needed.
+
+    Nor are there any where the whole op is larger than all memories on the chip: then it goes off-chip anyway.
+    """
+    chip = mapper.chip
+    homes = {operand.name: hub_memory(core, chip, operand.slot) for operand in op.operands}
+
+    def fits(ranges: dict[str, Range], copies: int) -> bool:
+        needs: dict[str, int] = {}
+        for operand in op.operands:
+            memory = homes[operand.name]
+            if memory is not None:
+                bits = volume(operand.box(ranges)) * mapper.bits_of(operand.tensor)
+                needs[memory] = needs.get(memory, 0) + bits
+        return all(copies * bits <= chip.memory(memory).size_bits for memory, bits in needs.items())
+
+    if fits(op.whole(), 1):
+        return None
+    on_chip = sum(memory.size_bits for memory in chip.memories if memory.name != chip.outermost)
+    if sum(volume(o.box(op.whole())) * mapper.bits_of(o.tensor) for o in op.operands) > on_chip:
+        return None
+    for dim in ("OY", "M", "OX", "G", "K", "N"):
+        if dim not in op.cuttable:
+            continue
+        ways = 2
+        while ways <= min(op.size[dim], MOST_TILES):
+            if fits(split_ranges(op, dim, ways)[-1], 2):
+                return dim, ways
+            ways *= 2
+    return None
 
 
 def split_dims(op: Op) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from weft.schedule.bounds import Bounds, bounds
 from weft.schedule.engine import Engine, Stuck
 from weft.schedule.fabric import Fabric
 from weft.schedule.options import Mapper, Option, options_for, refined
-from weft.schedule.timing import retime
+from weft.schedule.timing import retime, settle
 
 Goal = Literal["latency", "energy", "edp", "memory"]
 GOALS: tuple[Goal, ...] = ("latency", "energy", "edp", "memory")
@@ -111,12 +111,13 @@ def solve(
     if refit is None or refit.score > best.score:
         picked = [found[pick] for found, pick in zip(choices, best.picks, strict=True)]
         refit = best
+    schedule = settle(refit.schedule, chip)
     return Solution(
-        refit.schedule,
+        schedule,
         tuple(picked),
         limit,
-        refit.energy_pj,
-        refit.peaks,
+        total_energy_pj(schedule, chip),
+        peak_bits(schedule),
         search.tried + 1,
         mapper.searched + careful.searched,
         tuple(dict.fromkeys(not_mapped)),

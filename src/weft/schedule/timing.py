@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Hashable
 from dataclasses import replace
 from fractions import Fraction
@@ -12,6 +13,19 @@ from weft.model.schedule import Residency, Schedule, Task, Transfer
 from weft.model.workload import intersect
 
 Event = Task | Transfer
+
+
+def settle(schedule: Schedule, chip: Chip) -> Schedule:
+    """`retime` until nothing moves.
+
+    Once retimed, events that now start together are ordered by id, which may let something start earlier still. No
+    event ever moves later, so this ends.
+    """
+    while True:
+        earlier = retime(schedule, chip)
+        if earlier == schedule:
+            return schedule
+        schedule = earlier
 
 
 def retime(schedule: Schedule, chip: Chip) -> Schedule:
@@ -24,21 +38,22 @@ def retime(schedule: Schedule, chip: Chip) -> Schedule:
     events = {event.id: event for event in every}
     order = sorted(events.values(), key=lambda event: (event.start, event.id))
     by_id = {residency.id: residency for residency in schedule.residencies}
-    capacity: dict[Hashable, Fraction] = {}
+    scale = _scale(every, chip)
+    capacity: dict[Hashable, int] = {}
     exclusive: set[Hashable] = set()
-    needs: dict[int, dict[Hashable, Fraction]] = {}
+    needs: dict[int, dict[Hashable, int]] = {}
     for event in order:
-        needs[event.id] = _needs(event, by_id, chip, capacity, exclusive)
+        needs[event.id] = _needs(event, by_id, chip, scale, capacity, exclusive)
     queues: dict[Hashable, list[int]] = {}
     for event in order:
         for resource in needs[event.id]:
             queues.setdefault(resource, []).append(event.id)
     head = dict.fromkeys(queues, 0)
-    used: dict[Hashable, Fraction] = dict.fromkeys(queues, Fraction(0))
+    used: dict[Hashable, int] = dict.fromkeys(queues, 0)
     for residency in schedule.residencies:
         if residency.writer < 0:
             key = ("memory", residency.memory)
-            used[key] = used.get(key, Fraction(0)) + residency.bits
+            used[key] = used.get(key, 0) + residency.bits
 
     reads = {event.id: _reads(event) for event in order}
     readers: dict[int, int] = {}
@@ -136,26 +151,34 @@ def _waits(schedule: Schedule) -> dict[int, list[int]]:
 
 
 def _needs(
-    event: Event, by_id: dict[int, Residency], chip: Chip, capacity: dict[Hashable, Fraction], exclusive: set[Hashable]
-) -> dict[Hashable, Fraction]:
+    event: Event,
+    by_id: dict[int, Residency],
+    chip: Chip,
+    scale: int,
+    capacity: dict[Hashable, int],
+    exclusive: set[Hashable],
+) -> dict[Hashable, int]:
     """What an event takes of each resource while it runs (a memory: from its start on)."""
-    need: dict[Hashable, Fraction] = {}
+    need: dict[Hashable, int] = {}
     for lane in event.lanes:
-        need["lane", lane.lane] = lane.rate
-        link = chip.link(lane.link)
-        capacity["lane", lane.lane] = chip.lane_rate(link)
-        if link.exclusive:
-            exclusive.add(("lane", lane.lane))
+        key: Hashable = ("lane", lane.lane)
+        need[key] = _units(lane.rate, scale)
+        if key not in capacity:
+            link = chip.link(lane.link)
+            capacity[key] = _units(chip.lane_rate(link), scale)
+            if link.exclusive:
+                exclusive.add(key)
     for port in event.ports:
-        memory = chip.memory(port.memory)
         key = ("port", port.memory, port.port)
-        need[key] = need.get(key, Fraction(0)) + port.rate
-        found = next(item for item in memory.ports if item.name == port.port)
-        capacity["port", port.memory, port.port] = chip.port_rate(memory, found)
+        need[key] = need.get(key, 0) + _units(port.rate, scale)
+        if key not in capacity:
+            memory = chip.memory(port.memory)
+            found = next(item for item in memory.ports if item.name == port.port)
+            capacity[key] = _units(chip.port_rate(memory, found), scale)
     room: dict[str, int] = {}
     if isinstance(event, Task):
-        need["core", event.core] = Fraction(1)
-        capacity["core", event.core] = Fraction(1)
+        need["core", event.core] = 1
+        capacity["core", event.core] = 1
         for name, bits in event.workspace:
             room[name] = room.get(name, 0) + bits
         made = event.writes.residencies
@@ -165,9 +188,22 @@ def _needs(
         residency = by_id[residency_id]
         room[residency.memory] = room.get(residency.memory, 0) + residency.bits
     for name, bits in room.items():
-        need["memory", name] = Fraction(bits)
-        capacity["memory", name] = Fraction(chip.memory(name).size_bits)
+        need["memory", name] = bits
+        capacity["memory", name] = chip.memory(name).size_bits
     return need
+
+
+def _scale(events: list[Event], chip: Chip) -> int:
+    """The least factor that makes every rate a whole number."""
+    rates = {lane.rate.denominator for event in events for lane in event.lanes}
+    rates |= {port.rate.denominator for event in events for port in event.ports}
+    rates |= {chip.lane_rate(link).denominator for link in chip.links}
+    rates |= {chip.port_rate(memory, port).denominator for memory in chip.memories for port in memory.ports}
+    return math.lcm(*rates)
+
+
+def _units(rate: Fraction, scale: int) -> int:
+    return rate.numerator * (scale // rate.denominator)
 
 
 def _reads(event: Event) -> tuple[int, ...]:
@@ -178,7 +214,7 @@ def _reads(event: Event) -> tuple[int, ...]:
 
 def _is_head(
     event_id: int,
-    needs: dict[int, dict[Hashable, Fraction]],
+    needs: dict[int, dict[Hashable, int]],
     queues: dict[Hashable, list[int]],
     head: dict[Hashable, int],
 ) -> bool:
