@@ -106,8 +106,9 @@ def page() -> str:
     lines = [
         "# The latency formula against the event simulator",
         "",
-        f"Simulated / priced latency of {NESTS} seeded random nests of each class (small: up to a few hundred array steps, so that",
-        "fill and drain weigh more than in a real layer). Written by `python -m tests.oracles.latency_report`.",
+        f"Simulated / priced latency of {NESTS} seeded random nests of each class. They are small (up to a few hundred",
+        "array steps), so fill and drain weigh more than in a real layer. Written by",
+        "`python -m tests.oracles.latency_report`.",
         "",
         "| nests | ports serve | min | 5 % | median | 95 % | max |",
         "|---|---|---|---|---|---|---|",
@@ -117,22 +118,21 @@ def page() -> str:
             found = ratios(make, in_order)
             marks = [found[round(part * (len(found) - 1))] for part in (0, 0.05, 0.5, 0.95, 1)]
             lines.append(f"| {name} | {how} | " + " | ".join(f"{mark:.3f}" for mark in marks) + " |")
-    return "\n".join([*lines, "", *NOTES, ""])
+    return "\n".join([*lines, "", NOTES, ""])
 
 
-NOTES = [
-    "How to read it:",
-    "",
-    "- On uniform, double-buffered nests the cycles of one more outer iteration are exactly max(compute, busy of each port)",
-    "  when ports serve the earliest need first (`tests/cost/test_latency_events.py`, 640 of 640 nests). What differs in the",
-    "  first line is fill and drain: the formula adds the first tiles and the last one up in full, one after another, and the",
-    "  same cycles are part of `busy`, so it is slow by design at the ends of a short nest.",
-    "- Where ports take transfers in program order, a long refill that is issued early holds up the short ones behind it.",
-    "- Single buffers: the formula adds up all that is exposed; in the simulator refills of different operands that need",
-    "  different ports run at once, and one operand's wait hides another's.",
-    "- Ragged, halo and spilled nests are uneven: a tile's refill may be longer than the array's work on the tile before, and",
-    "  the slack elsewhere does not help. The formula is then fast by what one buffer cannot even out.",
-]
+NOTES = """\
+How to read it:
+
+- On uniform, double-buffered nests the cycles of one more outer iteration are exactly max(compute, busy of each port)
+  when ports serve the earliest need first (`tests/cost/test_latency_events.py`, without exception). What is left in the
+  first line is fill and drain: `busy` holds all transfers, so on the port that decides the first and the last count
+  twice. The formula is slow by that much, at the ends of a nest only.
+- Where ports take transfers in program order, a long refill that is issued early holds up the short ones behind it.
+- Single buffers: the formula adds up all that is exposed, as if one transfer waited for the other. In the simulator
+  refills on different ports run at once, and one operand's wait hides another's.
+- Ragged, halo and spilled nests are uneven: a refill may be longer than the array's work on the tile before, and slack
+  elsewhere does not help it. There the formula is fast by what one spare buffer cannot even out."""
 
 
 if __name__ == "__main__":

@@ -363,11 +363,11 @@ class Run:
             longest = max(longest, charge.cycles)
         if not any(transfer.upper) and not any(transfer.lower):
             return 0
+        if self._loads_stationary_weights(operand, cut):
+            longest = max(longest, self._side(self.core.systolic.rows))  # type: ignore[union-attr]
         for name in self.chain[operand.name][cut].links:
             link = self.problem.chip.link(name)
             longest += ceil(Fraction(link.latency_cycles * self.core.clock_hz, link.clock_hz))
-        if self._loads_stationary_weights(operand, cut):
-            longest = max(longest, self._side(self.core.systolic.rows))  # type: ignore[union-attr]
         return longest
 
     def _loads_stationary_weights(self, operand: Operand, cut: int) -> bool:
