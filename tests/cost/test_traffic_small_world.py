@@ -17,7 +17,7 @@ from weft.model.chip import check_chip
 from weft.model.mapping import Mapping, Problem, parse_mapping
 
 WORKERS = 2
-SLICE = 16
+SLICE = 20
 LARGE = 24
 
 

@@ -166,6 +166,11 @@ class Run:
         self.strides = [self._tile(position) for position in range(len(mapping.loops) + 1)]
         self._walk(len(mapping.loops), [0] * len(self.dims), 0)
         self._elements: dict[tuple[str, tuple[tuple[int, ...], ...]], int] = {}
+        self.indexing = {
+            operand.name: [axis for axis, dim in enumerate(self.dims) if dim in operand.dims]
+            for operand in problem.op.operands
+        }
+        self._parts: dict[Place, tuple[int, ...]] = {}
         self._iterations: dict[tuple[int, int, int, int, int], tuple[tuple[int, ...], ...]] = {}
 
     def _tile(self, position: int) -> tuple[int, ...]:
@@ -212,14 +217,7 @@ class Run:
     def _by_coordinate(self, place: Place, step: Step, position: int) -> list[tuple[tuple[int, ...], ...]]:
         """For each dim, what every coordinate along it holds."""
         result = []
-        for axis, dim in enumerate(self.dims):
-            served = prod(
-                loop.factor
-                for unroll in self.mapping.spatial
-                if unroll.array_dim in place.serves
-                for loop in unroll.loops
-                if loop.dim == dim
-            )
+        for axis, served in enumerate(self._served(place)):
             unrolled, size = self.unrolled[axis], self.sizes[axis]
             tile, start = self.strides[position][axis], step.starts[axis]
             key = (axis, tile, start, served, unrolled)
@@ -236,10 +234,25 @@ class Run:
             result.append(self._iterations[key])
         return result
 
+    def _served(self, place: Place) -> tuple[int, ...]:
+        """For each dim, its part that lies on array dims which one instance of the place's memory serves."""
+        if place not in self._parts:
+            self._parts[place] = tuple(
+                prod(
+                    loop.factor
+                    for unroll in self.mapping.spatial
+                    if unroll.array_dim in place.serves
+                    for loop in unroll.loops
+                    if loop.dim == dim
+                )
+                for dim in self.dims
+            )
+        return self._parts[place]
+
     def elements(self, operand: Operand, iterations: tuple[tuple[int, ...], ...]) -> int:
         """The elements of `operand` that these iterations touch, one bit each; padding is nobody's element."""
-        indexing = tuple(part if dim in operand.dims else () for dim, part in zip(self.dims, iterations, strict=True))
-        key = (operand.name, indexing)
+        indexing = self.indexing[operand.name]
+        key = (operand.name, tuple(iterations[axis] for axis in indexing))
         if key in self._elements:
             return self._elements[key]
         where = dict(zip(self.dims, iterations, strict=True))
@@ -337,9 +350,10 @@ class Run:
         made: list[Charge] = []
         for memory, flow, instances, slow in uses:
             port = memory.port(operand.slot, flow)
-            rate = Fraction(port.bandwidth_bits * memory.clock_hz, self.core.clock_hz * slow)
+            # In one core cycle `width / beat` bits pass.
+            width, beat = port.bandwidth_bits * memory.clock_hz, self.core.clock_hz * slow
             accesses = sum(-(-bits // port.access_bits) for bits in instances)
-            cycles = max((ceil(bits / rate) for bits in instances), default=0)
+            cycles = max((-(-bits * beat // width) for bits in instances), default=0)
             resource = f"{memory.name}.{port.name}"
             made.append(Charge(memory.name, port.name, flow, resource, sum(instances), accesses, cycles))
         # An operand without a place in the core streams straight to the array: its links lie on cut 0.
