@@ -30,6 +30,7 @@ def event(
     workspace: Sequence[tuple[str, int]] = (),
     ports: Sequence[tuple[str, str, Fraction | int]] = (),
     lanes: Sequence[tuple[str, str, Fraction | int]] = (),
+    after: Sequence[int] = (),
 ) -> Event:
     return Event(
         id,
@@ -40,6 +41,7 @@ def event(
         tuple(workspace),
         tuple(PortLoad(memory, port, Fraction(rate)) for memory, port, rate in ports),
         tuple(LaneLoad(link, lane, Fraction(rate)) for link, lane, rate in lanes),
+        tuple(after),
     )
 
 
@@ -176,6 +178,16 @@ def test_room_that_stays_never_comes_back() -> None:
     assert starts(events) == {0: 0}
 
 
+def test_a_box_comes_back_when_the_copy_that_was_there_has_left() -> None:
+    held = [Holding(0, "m0", 8, 0, False), Holding(1, "m0", 8, 1, False), Holding(2, "m0", 8, -1, False)]
+    events = [event(0, 2, makes=[0]), event(1, 2, makes=[1], after=[0, 2]), event(2, 7, reads=[0])]
+    assert starts(in_order(events, held)) == {0: 0, 2: 2, 1: 9}
+
+
+def test_what_stays_through_the_end_are_inputs_weights_and_outputs_in_the_outermost_memory() -> None:
+    assert {holding.id for holding in orders(SCHEDULE, CHIP).holdings if holding.stays} == {0, 1, 10, 11}
+
+
 def test_a_workspace_is_held_while_its_task_runs() -> None:
     work = [event(i, 3, core=f"c{i}", workspace=[("hub", 20), ("hub", 20)]) for i in range(2)]
     assert starts(in_order(work)) == {0: 0, 1: 3}
@@ -270,6 +282,10 @@ def _may_start(
 
     if not all(ended(holdings[number].writer) for number in item.reads):
         return False
+    for number in item.after:
+        readers = [other.id for other in orders.events if number in other.reads]
+        if holdings[number].stays or not all(ended(reader) for reader in (readers or [holdings[number].writer])):
+            return False
     for queue in queues:
         if item.id in queue and any(other not in times for other in queue[: queue.index(item.id)]):
             return False
@@ -330,6 +346,7 @@ def random_orders(rng: random.Random) -> tuple[Orders, Chip]:
                 workspace=[(rng.choice(("m0", "m1")), rng.randint(0, 30))] if rng.random() < 0.3 else [],
                 ports=ports if rng.random() < 0.5 else ports * 2 if rng.random() < 0.2 else [],
                 lanes=lanes if rng.random() < 0.5 else [],
+                after=sorted(set(rng.choices(readable, k=1))) if makes and rng.random() < 0.2 else [],
             )
         )
     first = [item.id for item in events]

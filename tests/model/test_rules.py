@@ -505,10 +505,20 @@ def test_a_violation_says_what_is_needed_and_what_there_is() -> None:
         "ports of m1 for writing at 4, has none"
     ]
     assert [line.split(") needs ")[1] for line in told("a stream without lanes")] == ["lanes to dram from c1, has none"]
+    assert [line.split(") needs ")[1] for line in told("a transfer one cycle too long")] == [
+        "4 cycles for 64 bits at 16 after 0, has 5 cycles"
+    ]
+    assert [line.split(") needs ")[1] for line in told("a task reads a column that its residency does not hold")] == [
+        "14 elements of x in m0, has 12 in the residencies it names"
+    ]
     assert told("a tile is missing")[1:] == [
         "cycle 75: outputs are in the outermost memory in the end: output z needs all 32 elements in dram when the"
         " schedule ends, has 16"
     ]
+
+
+def test_nothing_may_cost_nothing() -> None:
+    assert broken((task(3, energy_pj=0.0, workspace=(("m0", 0),)), transfer(0, energy_pj=0.0)))[1] == set()
 
 
 def test_rules_after_the_ground_are_not_asked_where_the_ground_is_broken() -> None:

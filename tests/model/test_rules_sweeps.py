@@ -70,6 +70,9 @@ def test_missing_volume_counts_the_elements_that_are_not_held(seed: int) -> None
     held = disjoint_boxes(rng, rank, rng.choice((0, 3, 60)))
     if rng.random() < 0.3:
         held = needed + [box for box in held if not any(elements(box) & elements(other) for other in needed)]
+    elif rng.random() < 0.5:  # some of what is needed exactly, some in part, some not
+        some = [box for box in needed if rng.random() < 0.5]
+        held = some + [box for box in held if not any(elements(box) & elements(other) for other in some)]
     there = set().union(*(elements(box) for box in held)) if held else set()
     assert missing_volume(needed, held) == sum(len(elements(box) - there) for box in needed)
 

@@ -18,9 +18,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
+from weft.execute.copies import earlier_copies
 from weft.model.chip import Chip
-from weft.model.schedule import LaneLoad, PortLoad, Residency, Schedule, Task, Transfer
-from weft.model.workload import intersect
+from weft.model.schedule import LaneLoad, PortLoad, Schedule, Task, Transfer
 
 MAX_DIFFERENCES = 10
 """Differences listed; the first ones are the causes, the rest follows from them."""
@@ -34,10 +34,10 @@ class Event:
         id:       event number.     duration: cycles from its start to its end.
         core:     the core of a task.
         reads, makes: ids of residencies.
-        after:    residencies that must have been released before it starts: earlier copies, in the same memory, of
-                  what it makes (a box comes back only when the copy that was there has left).
         workspace: (memory, bits) held while it runs.
         ports, lanes: rates booked while it runs.
+        after:    residencies that must have been released before it starts: earlier copies, in the same memory, of
+                  what it makes (a box comes back only when the copy that was there has left).
     """
 
     id: int
@@ -136,7 +136,7 @@ def orders(schedule: Schedule, chip: Chip) -> Orders:
     ports: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     memories: defaultdict[str, list[int]] = defaultdict(list)
     memory_of = {residency.id: residency.memory for residency in schedule.residencies}
-    after = _earlier_copies(schedule)
+    after = earlier_copies(schedule)
     for item in sorted(_events(schedule), key=lambda item: (item.start, item.id)):
         event = _without_times(item, after)
         events.append(event)
@@ -175,10 +175,9 @@ def replay(orders: Orders, chip: Chip) -> dict[int, tuple[int, int]]:
     """When each event starts and ends if everything starts as early as the orders allow.
 
     An event starts at the first cycle at which: all that it reads has been made; earlier copies of what it makes have
-    left; its core is idle; on each of its
-    resources all events before it have started; each lane and port has its rate left; each memory has room for what
-    it makes and works on. Room is released when the last reader of a residency has ended (its writer, where none
-    reads it); at one cycle releases come before starts.
+    left; its core is idle; on each of its resources all events before it have started; each lane and port has its rate
+    left; each memory has room for what it makes and works on. Room is released when the last reader of a residency
+    has ended (its writer, where none reads it); at one cycle releases come before starts.
 
     Returns: (start, end) by event id; an event that waits for ever is missing.
     """
@@ -187,21 +186,6 @@ def replay(orders: Orders, chip: Chip) -> dict[int, tuple[int, int]]:
 
 def _events(schedule: Schedule) -> list[Task | Transfer]:
     return [*schedule.tasks, *schedule.transfers]
-
-
-def _earlier_copies(schedule: Schedule) -> dict[int, tuple[int, ...]]:
-    """For each residency, those of the same tensor and memory that began before it and share a part of its box."""
-    groups: defaultdict[tuple[str, str], list[Residency]] = defaultdict(list)
-    for residency in schedule.residencies:
-        groups[residency.memory, residency.tensor].append(residency)
-    earlier: dict[int, tuple[int, ...]] = {}
-    for group in groups.values():
-        group.sort(key=lambda residency: (residency.start, residency.id))
-        for place, late in enumerate(group):
-            found = tuple(early.id for early in group[:place] if intersect(early.box, late.box) is not None)
-            if found:
-                earlier[late.id] = found
-    return earlier
 
 
 def _without_times(item: Task | Transfer, earlier: dict[int, tuple[int, ...]]) -> Event:
@@ -261,13 +245,16 @@ class _Machine:
                 self.readers.setdefault(number, []).append(event.id)
         self.still_read = {number: len(readers) for number, readers in self.readers.items()}
         self.made = {holding.id for holding in orders.holdings if holding.writer == -1}
+        self.left: set[int] = set()
         for holding in orders.holdings:
             if holding.writer == -1 and (holding.stays or self.readers[holding.id]):
                 self.rooms[holding.memory].free -= holding.bits
+            elif holding.writer == -1:
+                self.left.add(holding.id)
         self.conditions = {
             event.id: len(self.uses[event.id])
             + sum(number not in self.made for number in event.reads)
-            + len(event.after)
+            + sum(number not in self.left for number in event.after)
             for event in orders.events
         }
         """What has yet to come for an event before it is tried: data that it reads, copies that have to leave, and
@@ -276,7 +263,6 @@ class _Machine:
         for event in orders.events:
             for number in event.after:
                 self.followers[number].append(event.id)
-        self.left: set[int] = set()
         self.tries = deque(number for number, missing in self.conditions.items() if not missing)
         for resource in self.resources:
             self._has_come(resource.head)

@@ -38,10 +38,6 @@ class Rule:
     facts: Callable[[Case], Facts]
     ground: bool = False
 
-    def broken(self, case: Case) -> list[Violation]:
-        """Every fact that does not hold."""
-        return [Violation(self.sentence, *fault) for fault in self.facts(case) if fault is not None]
-
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
