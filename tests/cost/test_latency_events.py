@@ -2,8 +2,9 @@
 
 The claim: a nest whose outer iterations are all alike, double-buffered throughout, takes
 max(compute, busy of each port) per outer iteration. Alike means nothing ragged, no halo, no partial sums that leave
-their first place, and the outermost loop above every tile. It then holds without exception when ports serve the
-earliest need first, word by word. Elsewhere docs/latency_check.md shows how far the two lie apart.
+their first place, and the outermost loop above every tile. Ports serve the earliest need first, word by word. It then
+holds unless two ports are nearly saturated and one of them serves several flows: what a port loses while the other
+serves another flow, two buffers between them cannot win back. docs/latency_check.md has the numbers there and elsewhere.
 """
 
 from __future__ import annotations
@@ -35,6 +36,16 @@ def simulated_per_iteration(nest: Uniform, in_order: bool = False) -> float:
     return (more.total - few.total) / (MORE - FEW)
 
 
+def tied(nest: Uniform) -> bool:
+    """Whether several ports are within 10 % of the busiest, one of them serving several flows."""
+    few, more = price(*nest.at(FEW)), price(*nest.at(MORE))
+    before = dict(few.busy)
+    loads = {port: cycles - before.get(port, 0) for port, cycles in more.busy}
+    tight = {port for port, cycles in loads.items() if cycles > 0.9 * max(loads.values())}
+    flows = [f"{flow.memory}.{flow.port}" for flow in more.flows if flow.bits]
+    return len(tight) > 1 and any(flows.count(port) > 1 for port in tight)
+
+
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_a_uniform_double_buffered_nest_runs_at_the_rate_of_its_busiest_resource(seed: int) -> None:
     nest = draw(seed, slack=seed % 3)
@@ -42,10 +53,17 @@ def test_a_uniform_double_buffered_nest_runs_at_the_rate_of_its_busiest_resource
 
 
 @pytest.mark.verify
-def test_hundreds_of_uniform_double_buffered_nests_run_at_the_rate_of_their_busiest_resource() -> None:
-    for seed in range(SEEDS, SEEDS + 600):
+def test_hundreds_of_uniform_nests_run_at_that_rate_unless_two_saturated_ports_are_tied() -> None:
+    slower = []
+    for seed in range(640):
         nest = draw(seed, slack=seed % 3)
-        assert simulated_per_iteration(nest) == priced_per_iteration(nest), seed
+        ratio = simulated_per_iteration(nest) / priced_per_iteration(nest)
+        if ratio != 1:
+            assert tied(nest), seed
+            slower.append(ratio)
+    assert all(1 < ratio <= 1.25 for ratio in slower)
+    # Each one that comes or goes is a finding: docs/latency_check.md names them.
+    assert len(slower) == 3
 
 
 def test_ports_in_program_order_are_never_faster_and_sometimes_slower() -> None:
