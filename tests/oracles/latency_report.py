@@ -126,11 +126,11 @@ How to read it:
 
 - On uniform, double-buffered nests the cycles of one more outer iteration are exactly max(compute, busy of each port)
   when ports serve the earliest need first: on 637 of 640 nests drawn (`tests/cost/test_latency_events.py`). The three
-  others take 1.04, 1.11 and 1.25 times as long. In them two or more ports are loaded above 90 % of the busiest, and one of
-  those serves several flows: what one loses while the other serves another flow, two buffers between them cannot win
+  others take 1.04, 1.11 and 1.25 times as long. In them two or more ports are loaded above 90 % of the busiest, and one
+  of those serves several flows: what one loses while the other serves another flow, two buffers between them cannot win
   back. Of the nests without such a pair of ports, 488 of 488 are exact.
-- The rest of the first line is fill and drain. `busy` holds all transfers, so on the port that decides the first and the
-  last count twice: the formula is slow by that much, at the ends of a nest only.
+- The rest of the first line is fill and drain. `busy` holds all transfers, so on the port that decides the first and
+  the last count twice: the formula is slow by that much, at the ends of a nest only.
 - Where ports take transfers in program order, a long refill that is issued early holds up the short ones behind it.
 - Single buffers: the formula adds up all that is exposed, as if one transfer waited for the other. In the simulator
   refills on different ports run at once, and one operand's wait hides another's. Where it is fast, a refill waits for a
