@@ -54,8 +54,11 @@ class Option:
 
     @property
     def duration(self) -> int:
-        """Base cycles of the longest part."""
-        return max(part.duration for part in self.parts)
+        """Base cycles of the core that has most to do."""
+        busy: dict[str, int] = {}
+        for part in self.parts:
+            busy[part.core] = busy.get(part.core, 0) + part.duration
+        return max(busy.values())
 
     @property
     def energy_pj(self) -> float:

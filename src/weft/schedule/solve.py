@@ -21,7 +21,7 @@ from weft.schedule.timing import retime, settle
 Goal = Literal["latency", "energy", "edp", "memory"]
 GOALS: tuple[Goal, ...] = ("latency", "energy", "edp", "memory")
 
-BUDGET = 120
+BUDGET = 60
 """Whole schedules tried by default."""
 
 HOPELESS = 1.1
@@ -181,21 +181,33 @@ class _Search:
         )
 
     def _descend(self, best: _Trial, rng: random.Random) -> _Trial:
+        """One op's option at a time: the most promising of each op first, ops with most to do first."""
+        figure = self._figure()
+        ranked = [sorted(range(len(found)), key=lambda i: (figure(found[i]), i)) for found in self.choices]
+        weight = [min(option.duration for option in found) for found in self.choices]
+        order = sorted((op for op, found in enumerate(self.choices) if len(found) > 1), key=lambda op: -weight[op])
         while self.tried < self.budget:
             before = best
-            order = [op for op, found in enumerate(self.choices) if len(found) > 1]
-            rng.shuffle(order)
-            for op in order:
-                for pick in range(len(self.choices[op])):
+            for rank in range(max(map(len, self.choices))):
+                for op in order:
                     if self.tried >= self.budget:
                         return best
-                    if pick == best.picks[op]:
+                    if rank >= len(ranked[op]) or ranked[op][rank] == best.picks[op]:
                         continue
-                    trial = self.attempt((*best.picks[:op], pick, *best.picks[op + 1 :]))
+                    trial = self.attempt((*best.picks[:op], ranked[op][rank], *best.picks[op + 1 :]))
                     best = _better(best, trial) or best
             if best is before:
                 break
+            rng.shuffle(order)
         return best
+
+    def _figure(self) -> Callable[[Option], float]:
+        """What an option promises by itself, in the goal's unit."""
+        if self.goal == "latency":
+            return lambda option: option.duration
+        if self.goal == "energy":
+            return lambda option: option.energy_pj
+        return lambda option: option.duration * option.energy_pj
 
     def attempt(self, picks: tuple[int, ...]) -> _Trial | None:
         """The whole schedule that these picks lead to, or None where a part gets stuck."""
