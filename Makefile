@@ -31,7 +31,7 @@ verify: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/lint-imports --no-logo
+	$(BIN)/lint-imports
 
 types: $(READY)
 	$(BIN)/mypy

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -121,6 +123,17 @@ def test_interrupted_gives_one_line_and_130(weft, monkeypatch):
     monkeypatch.setattr(weft_run, "run", raising(KeyboardInterrupt()))
     got = weft(*RUN)
     assert (got.code, got.out, got.err) == (130, "", "interrupted: no result\n")
+
+
+def test_a_reader_that_has_gone_is_no_error(tmp_path):
+    command = f"{sys.executable} -m weft schema | head -1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[0] == "{"
+
+
+def test_seed_and_budget_are_taken_everywhere(weft):
+    assert weft(*MAP, "--op", "dense", "--seed", 1, "--budget", 9).code == 0
 
 
 @pytest.mark.parametrize("what", ["rule", "replay"])

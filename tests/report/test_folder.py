@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from fractions import Fraction
 from html.parser import HTMLParser
@@ -43,6 +46,15 @@ def test_the_same_run_writes_the_same_bytes_but_for_cpu_seconds(folder, tmp_path
         if path.name == "summary.json":
             first, second = (json.loads(text) | {"cpu_seconds": None} for text in (first, second))
         assert first == second, path.name
+
+
+def test_the_order_of_sets_leaves_no_trace(tmp_path):
+    for seed in ("1", "2"):
+        command = [sys.executable, "-m", "weft", "run", "resnet8", "--chip", "tpu_like", "--budget", "2", "--out", seed]
+        surroundings = os.environ | {"PYTHONHASHSEED": seed}
+        subprocess.run(command, capture_output=True, check=True, cwd=tmp_path, env=surroundings)
+    for name in ("manifest.json", "ops.csv", "schedule.json", "report.html"):
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
 
 
 def test_the_default_folder_is_named_after_model_chip_and_inputs(result, tmp_path, monkeypatch):

@@ -35,7 +35,11 @@ def console(to_stderr: bool = False) -> Console:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without block characters is no reason to fail
-    return Console(stderr=to_stderr, markup=False, highlight=False, emoji=False)
+    class Screen(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # rich would leave with 1, which stands for a fault of weft's
+
+    return Screen(stderr=to_stderr, markup=False, highlight=False, emoji=False)
 
 
 @dataclass(frozen=True, slots=True)

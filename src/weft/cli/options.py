@@ -115,6 +115,10 @@ PrecisionName = Annotated[
 ]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the search: same seed, same result.")]
 Budget = Annotated[int, typer.Option("--budget", metavar="N", help="Whole schedules to try.")]
+UnusedSeed = Annotated[int, typer.Option("--seed", metavar="N", help="Taken so that scripts need not care; not used.")]
+UnusedBudget = Annotated[
+    int, typer.Option("--budget", metavar="N", help="Taken so that scripts need not care; not used.")
+]
 JsonFile = Annotated[
     str | None,
     typer.Option(
