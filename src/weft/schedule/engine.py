@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from weft.model.chip import Flow, Route
 from weft.model.schedule import Infeasible, LaneLoad, PortLoad, Residency, Schedule, Task, Transfer, Use
-from weft.model.workload import SLOTS, Box, Slot, Workload, volume
+from weft.model.workload import Box, Slot, Workload, volume
 from weft.schedule.fabric import Fabric, Way
 from weft.schedule.lines import RateLine, SpaceLine
-from weft.schedule.options import Option, Part, hub_memory
+from weft.schedule.loads import loads_of
+from weft.schedule.options import Option, Part
 from weft.schedule.pieces import Cell, Grid, make_grid
 
 SHARES = (Fraction(1), Fraction(3, 4), Fraction(1, 2), Fraction(1, 4))
@@ -174,7 +174,7 @@ class Engine:
                 )
 
     def _demand(self, part: Part, touches: list[_Touch]) -> dict[str, int]:
-        demand = self._workspace(part)
+        demand = dict(loads_of(self.fabric, part).workspace)
         seen: set[tuple[str, str, Cell]] = set()
         for touch in touches:
             for cell in touch.cells:
@@ -185,16 +185,6 @@ class Engine:
                 size = volume(self.grids[touch.tensor].box([cell])) * self.bits[touch.tensor]
                 demand[touch.memory] = demand.get(touch.memory, 0) + size
         return demand
-
-    def _workspace(self, part: Part) -> dict[str, int]:
-        """Bits of streamed operands' tiles in memories that others see too."""
-        core = self.fabric.core[part.core]
-        shared = {hub_memory(core, self.chip, slot) for slot in SLOTS}
-        work: dict[str, int] = {}
-        for room in part.mapped.price.room:
-            if room.memory in shared:
-                work[room.memory] = work.get(room.memory, 0) + room.bits
-        return work
 
     def _victims(self, memory: str, index: int, needed: set[tuple[str, str, Cell]]) -> list[Held]:
         def next_use(held: Held) -> int:
@@ -270,7 +260,7 @@ class Engine:
                 duration = -(-bits * self.scale // rate) + way.setup_cycles
                 if best is not None and space + duration >= best[1]:
                     continue
-                lines = [(self._lane(link, lane), rate) for link, lane in way.lanes]
+                lines = [(self._lane(*at), rate * way.lanes.count(at)) for at in dict.fromkeys(way.lanes)]
                 lines += [(self._port(*at), rate * way.ports.count(at)) for at in dict.fromkeys(way.ports)]
                 start = self._window(space, duration, lines)
                 if best is None or start + duration < best[1]:
@@ -311,8 +301,8 @@ class Engine:
 
     def _run_task(self, part: Part, inputs: list[_Touch], output: _Touch, ready: int) -> None:
         duration = part.duration
-        work = self._workspace(part)
-        lanes, ports = self._task_loads(part)
+        loads = loads_of(self.fabric, part)
+        work = dict(loads.workspace)
         missing = [
             cell for cell in output.cells if output.memory not in self.where.get(output.tensor, {}).get(cell, {})
         ]
@@ -329,8 +319,8 @@ class Engine:
                     Infeasible(part.core, "no room for a task", line.finally_used + bits, line.capacity, memory)
                 )
             start = max(start, fits)
-        lines = [(self._lane(link, lane), rate) for link, lane, rate in lanes]
-        lines += [(self._port(memory, port), rate) for memory, port, rate in ports]
+        lines = [(self._lane(link, lane), rate) for link, lane, rate in loads.lanes]
+        lines += [(self._port(memory, port), rate) for memory, port, rate in loads.ports]
         start = self._window(start, duration, lines)
         end = start + duration
         event = self._next_event()
@@ -354,7 +344,7 @@ class Engine:
         self.tasks.append(
             Task(
                 event,
-                self._op_of(part),
+                part.problem.op.name,
                 part.ranges,
                 part.core,
                 start,
@@ -369,75 +359,12 @@ class Engine:
                     output.streamed,
                 ),
                 tuple(sorted(work.items())),
-                tuple(PortLoad(memory, port, Fraction(rate, self.scale)) for memory, port, rate in ports),
-                tuple(LaneLoad(link, lane, Fraction(rate, self.scale)) for link, lane, rate in lanes),
+                tuple(PortLoad(memory, port, Fraction(rate, self.scale)) for memory, port, rate in loads.ports),
+                tuple(LaneLoad(link, lane, Fraction(rate, self.scale)) for link, lane, rate in loads.lanes),
                 price.energy_pj - static * price.latency_cycles,
                 str(part.mapped.mapping),
             )
         )
-
-    def _op_of(self, part: Part) -> str:
-        return part.problem.op.name
-
-    def _task_loads(self, part: Part) -> tuple[list[tuple[str, str, int]], list[tuple[str, str, int]]]:
-        """(link, lane, rate) and (memory, port, rate) that a task books: its path when it streams, its own port use."""
-        chip, core = self.chip, self.fabric.core[part.core]
-        divisor = part.problem.setting.path_divisor
-        lanes: dict[tuple[str, str], int] = {}
-        ports: dict[tuple[str, str], int] = {}
-        for operand, route in part.routes:
-            slot = next(item.slot for item in part.problem.op.operands if item.name == operand)
-            outer = [(name, port) for name, port in self._stream_ports(route, slot)]
-            way = route.memories if slot != "O" else tuple(reversed(route.memories))
-            links = route.links if slot != "O" else tuple(reversed(route.links))
-            rates = [
-                self._lane(n, self.fabric.link[n].lane(a, b)).capacity
-                for n, a, b in zip(links, way, way[1:], strict=False)
-            ]
-            rates += [self._port(name, port).capacity for name, port in outer]
-            rate = max(1, min(rates) // divisor)
-            both = [(way, links)]
-            if slot == "O" and any(
-                f.flow == "to_below" and f.memory == chip.outermost for f in part.mapped.price.flows
-            ):
-                both.append((route.memories, route.links))
-            for memories, names in both:
-                for name, a, b in zip(names, memories, memories[1:], strict=False):
-                    key = (name, self.fabric.link[name].lane(a, b))
-                    lanes[key] = max(lanes.get(key, 0), rate)
-            for name, port in outer:
-                ports[name, port] = max(ports.get((name, port), 0), rate)
-        homes = {hub_memory(core, chip, slot) for slot in SLOTS}
-        for flow in part.mapped.price.flows:
-            key = (flow.memory, flow.port)
-            if flow.flow == "link" or flow.memory not in homes or flow.bits == 0:
-                continue
-            ports[key] = ports.get(key, 0) + flow.bits
-        result: list[tuple[str, str, int]] = []
-        outside = {name for _, route in part.routes for name in route.memories[:-1]}
-        for (name, port), amount in ports.items():
-            if name in outside:
-                result.append((name, port, amount))
-            else:
-                whole = -(-amount * self.scale // part.duration)
-                result.append((name, port, min(whole, self._port(name, port).capacity)))
-        return [(link, lane, rate) for (link, lane), rate in lanes.items()], result
-
-    def _stream_ports(self, route: Route, slot: Slot) -> list[tuple[str, str]]:
-        """Ports of the memories outside the core that a streamed operand uses."""
-        used: list[tuple[str, str]] = []
-        for position, name in enumerate(route.memories[:-1]):
-            memory = self.fabric.memory[name]
-            if slot != "O" or position > 0:
-                used.append((name, memory.port(slot, "to_below").name))
-            if slot == "O":
-                used.append((name, memory.port(slot, "from_below").name))
-            if position > 0:
-                passing: tuple[Flow, Flow] = ("from_above", "to_above")
-                for flow in passing:
-                    if flow == "from_above" or slot == "O":
-                        used.append((name, memory.port(slot, flow).name))
-        return list(dict.fromkeys(used))
 
     # -- what is held ----------------------------------------------------------------------------------------------
 

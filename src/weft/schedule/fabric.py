@@ -42,6 +42,8 @@ class Fabric:
             for memory in chip.memories
             for port in memory.ports
         }
+        self.loads: dict[int, tuple[object, object]] = {}
+        """Bookings of parts, by identity (`loads.loads_of`)."""
         self._distance: dict[str, int] = {}
         self._ways: dict[tuple[str, str, Slot], tuple[Way, ...]] = {}
 
@@ -59,7 +61,8 @@ class Fabric:
         for here, there in hops:
             reading, writing = self.hop_ports(here, there, slot)
             ports += [(here, reading.name), (there, writing.name)]
-        rates = [self.lane_rate[name] for name in route.links]
+        # A lane or port that the route uses twice (through a channel that all share) carries the rate twice.
+        rates = [self.lane_rate[name] // lanes.count((name, lane)) for name, lane in lanes]
         rates += [self.port_rate[at] // ports.count(at) for at in ports]
         setup = sum(
             math.ceil(Fraction(self.link[name].latency_cycles * self.chip.base_clock_hz, self.link[name].clock_hz))

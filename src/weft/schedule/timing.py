@@ -162,7 +162,7 @@ def _needs(
     need: dict[Hashable, int] = {}
     for lane in event.lanes:
         key: Hashable = ("lane", lane.lane)
-        need[key] = _units(lane.rate, scale)
+        need[key] = need.get(key, 0) + _units(lane.rate, scale)
         if key not in capacity:
             link = chip.link(lane.link)
             capacity[key] = _units(chip.lane_rate(link), scale)

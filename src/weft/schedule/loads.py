@@ -1,0 +1,99 @@
+"""What a task books while it runs: paths that it streams over, ports that transfers share, room for its tiles."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+from weft.model.chip import Flow, Route
+from weft.model.workload import SLOTS, Slot
+from weft.schedule.fabric import Fabric
+from weft.schedule.options import Part, hub_memory
+
+
+@dataclass(frozen=True, slots=True)
+class Loads:
+    """Bookings of one part, in the fabric's rate units.
+
+    Args:
+        lanes: (link, lane, rate) of streamed paths.
+        ports: (memory, port, rate): streamed paths' memories outside the core, and the core's own homes.
+        workspace: (memory, bits) of streamed operands' tiles in homes.
+    """
+
+    lanes: tuple[tuple[str, str, int], ...]
+    ports: tuple[tuple[str, str, int], ...]
+    workspace: tuple[tuple[str, int], ...]
+
+
+def loads_of(fabric: Fabric, part: Part) -> Loads:
+    """The bookings of a part, worked out once per fabric."""
+    known = fabric.loads.get(id(part))
+    if known is None or known[0] is not part:
+        known = (part, Loads(*_rates(fabric, part), _workspace(fabric, part)))
+        fabric.loads[id(part)] = known
+    found = known[1]
+    assert isinstance(found, Loads)
+    return found
+
+
+def _rates(fabric: Fabric, part: Part) -> tuple[tuple[tuple[str, str, int], ...], tuple[tuple[str, str, int], ...]]:
+    lanes: dict[tuple[str, str], int] = {}
+    outside: dict[tuple[str, str], int] = {}
+    for operand, route in part.routes:
+        slot = next(item.slot for item in part.problem.op.operands if item.name == operand)
+        used = _stream_ports(fabric, route, slot)
+        rates = [fabric.lane_rate[name] for name in route.links] + [fabric.port_rate[at] for at in used]
+        rate = max(1, min(rates) // part.problem.setting.path_divisor)
+        for name, lane in _stream_lanes(fabric, part, operand, route, slot):
+            lanes[name, lane] = max(lanes.get((name, lane), 0), rate)
+        for at in used:
+            outside[at] = max(outside.get(at, 0), rate)
+    homes = {hub_memory(fabric.core[part.core], fabric.chip, slot) for slot in SLOTS}
+    bits: dict[tuple[str, str], int] = {}
+    for flow in part.mapped.price.flows:
+        at = (flow.memory, flow.port)
+        if flow.flow != "link" and flow.memory in homes and at not in outside:
+            bits[at] = bits.get(at, 0) + flow.bits
+    # Bits over the duration, rounded up to a whole rate unit: never above the port's, which is busy no longer than that.
+    own = {at: -(-amount * fabric.scale // part.duration) for at, amount in bits.items() if amount}
+    return (
+        tuple((link, lane, rate) for (link, lane), rate in lanes.items()),
+        tuple((memory, port, rate) for (memory, port), rate in {**outside, **own}.items()),
+    )
+
+
+def _stream_lanes(fabric: Fabric, part: Part, operand: str, route: Route, slot: Slot) -> list[tuple[str, str]]:
+    """(link, lane) of a streamed path; an output's partial sums may also come back."""
+    down = list(zip(route.links, itertools.pairwise(route.memories), strict=True))
+    lanes: list[tuple[str, str]] = []
+    if slot == "O":
+        lanes += [(name, fabric.link[name].lane(b, a)) for name, (a, b) in down]
+    returns = any(
+        flow.operand == operand and flow.flow == "to_below" and flow.memory == route.memories[0] and flow.bits
+        for flow in part.mapped.price.flows
+    )
+    if slot != "O" or returns:
+        lanes += [(name, fabric.link[name].lane(a, b)) for name, (a, b) in down]
+    return lanes
+
+
+def _stream_ports(fabric: Fabric, route: Route, slot: Slot) -> list[tuple[str, str]]:
+    """Ports of the memories outside the core that a streamed operand uses."""
+    used: list[tuple[str, str]] = []
+    for position, name in enumerate(route.memories[:-1]):
+        flows: list[Flow] = ["to_below"] if slot != "O" else ["to_below", "from_below"]
+        if position > 0:
+            flows += ["from_above"] if slot != "O" else ["from_above", "to_above"]
+        used += [(name, fabric.memory[name].port(slot, flow).name) for flow in flows]
+    return list(dict.fromkeys(used))
+
+
+def _workspace(fabric: Fabric, part: Part) -> tuple[tuple[str, int], ...]:
+    core = fabric.core[part.core]
+    shared = {hub_memory(core, fabric.chip, slot) for slot in SLOTS}
+    work: dict[str, int] = {}
+    for room in part.mapped.price.room:
+        if room.memory in shared:
+            work[room.memory] = work.get(room.memory, 0) + room.bits
+    return tuple(sorted(work.items()))
