@@ -1,6 +1,6 @@
 """Every network on every chip: runs `weft.run.run` and writes the table of docs/matrix.md.
 
-    python benchmarks/matrix.py [--budget N] [--only NAME] [--chip NAME] [--models DIR]
+python benchmarks/matrix.py [--budget N] [--only NAME] [--chip NAME] [--models DIR]
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ def price(problem: Problem, mapping: Mapping) -> Price:
     """Latency [core cycles] and energy [pJ] of one mapping.
 
     latency = launch + fill + max(compute + exposed + skew, busy of each port and link) + drain
-    The mapping must be legal (`weft.cost.check.broken` says whether it is).
+    The mapping must be legal (`weft.cost.legal.broken` says whether it is).
     Source:  docs/cost.md.
     """
     core = problem.core

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +11,7 @@ from weft.cost.result import Price
 from weft.mapper import Mapped
 from weft.model.chip import Chip
 from weft.model.mapping import Problem
-from weft.model.schedule import Infeasible, Schedule, Violation
+from weft.model.schedule import Infeasible, Schedule, Task, Violation
 from weft.model.workload import Note, Op, Workload
 from weft.schedule import Solution
 
@@ -106,8 +108,11 @@ class RunResult:
     def op_rows(self) -> list[Json]:
         """One row per op: where and when it ran, and what it cost."""
         rows: list[Json] = []
+        by_op: dict[str, list[Task]] = {}
+        for task in self.schedule.tasks:
+            by_op.setdefault(task.op, []).append(task)
         for op, option in zip(self.workload.ops, self.solution.options, strict=True):
-            tasks = [task for task in self.schedule.tasks if task.op == op.name]
+            tasks = by_op[op.name]
             start, end = min(task.start for task in tasks), max(task.end for task in tasks)
             cores = sorted({task.core for task in tasks})
             busy = sum(task.end - task.start for task in tasks)
@@ -167,8 +172,8 @@ class RunResult:
                     "name": link.name,
                     "transfers": len(moves),
                     "bits": sum(move.bits for move in moves),
-                    "busy_cycles": sum(move.end - move.start for move in moves),
-                    "streaming_cycles": sum(task.end - task.start for task in streams),
+                    "busy_cycles": _covered((move.start, move.end) for move in moves),
+                    "streaming_cycles": _covered((task.start, task.end) for task in streams),
                 }
             )
         return rows
@@ -221,6 +226,15 @@ class RunResult:
             "notes": [{"subject": note.subject, "text": note.text} for note in self.notes],
             "cpu_seconds": self.cpu_seconds,
         }
+
+
+def _covered(intervals: Iterable[tuple[int, int]]) -> int:
+    """Cycles that lie in any of the intervals."""
+    total = reached = 0
+    for start, end in sorted(intervals):
+        total += max(0, end - max(start, reached))
+        reached = max(reached, end)
+    return total
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +340,11 @@ class MapResult:
 
     @property
     def latency_cycles(self) -> int:
-        return sum(item.price.latency_cycles for item in self.ops)
+        """One op after another, in the chip's base cycles."""
+        return sum(
+            math.ceil(item.price.latency_cycles * item.problem.chip.base_clock_hz / item.problem.core.clock_hz)
+            for item in self.ops
+        )
 
     def to_json(self) -> Json:
         return {

@@ -55,7 +55,7 @@ def _rates(fabric: Fabric, part: Part) -> tuple[tuple[tuple[str, str, int], ...]
         at = (flow.memory, flow.port)
         if flow.flow != "link" and flow.memory in homes and at not in outside:
             bits[at] = bits.get(at, 0) + flow.bits
-    # Bits over the duration, rounded up to a whole rate unit: never above the port's, which is busy no longer than that.
+    # Bits over the duration, rounded up to a whole rate unit: never above the port, which is busy no longer than that.
     own = {at: -(-amount * fabric.scale // part.duration) for at, amount in bits.items() if amount}
     return (
         tuple((link, lane, rate) for (link, lane), rate in lanes.items()),

@@ -22,7 +22,7 @@ Goal = Literal["latency", "energy", "edp", "memory"]
 GOALS: tuple[Goal, ...] = ("latency", "energy", "edp", "memory")
 
 BUDGET = 60
-"""Whole schedules tried by default."""
+"""Whole schedules tried by default (one more is made of the picked options, mapped carefully)."""
 
 HOPELESS = 1.1
 """A placed schedule this much worse than the best one is not retimed: starting things earlier gains less."""
@@ -149,6 +149,8 @@ class _Search:
     def run(self, rng: random.Random) -> _Trial | Infeasible:
         best: _Trial | None = None
         for start in self._starts():
+            if best is not None and self.tried >= self.budget:
+                break
             best = _better(best, self.attempt(start))
         if best is None:
             best = self._rescue()
