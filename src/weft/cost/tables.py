@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -78,8 +78,12 @@ def crossings(places: tuple[Place, ...]) -> list[tuple[int, int]]:
     return found
 
 
-def build(problem: Problem, spatial: tuple[Unroll, ...], lattice: Lattice) -> Tables:
-    """All tables of one problem under one spatial choice. Halo re-use is left out: the tables then bound from above."""
+def build(problem: Problem, spatial: tuple[Unroll, ...], lattice: Lattice, optimistic: bool = False) -> Tables:
+    """All tables of one problem under one spatial choice.
+
+    Along which dim halos are re-used is a matter of loop order, which a state does not tell. So re-use is left out,
+    and the tables bound from above; or, `optimistic`, each column is the least that re-use along any dim makes of it.
+    """
     array = Mapping(spatial, (), ())
     names: dict[str, int] = {}
     kept: list[CutTable] = []
@@ -95,8 +99,21 @@ def build(problem: Problem, spatial: tuple[Unroll, ...], lattice: Lattice) -> Ta
                     names.setdefault(pipe.port if pipe.flow == "link" else f"{pipe.name}.{pipe.port}", len(names))
             jobs.append((operand, lower, upper, cut))
     for operand, lower, upper, cut in jobs:
-        kept.append(table_of(problem, array, lattice, states, names, operand, lower, upper, cut))
+        table = table_of(problem, array, lattice, states, names, operand, lower, upper, cut)
+        for dim in _halo_dims(problem, cut) if optimistic else ():
+            # A run as long as the whole dim re-uses at least what any shorter one does.
+            run = replace(cut, run=(dim, problem.op.size[dim] + 1))
+            other = table_of(problem, array, lattice, states, names, operand, lower, upper, run)
+            table = replace(table, cost=np.minimum(table.cost, other.cost), room=np.minimum(table.room, other.room))
+        kept.append(table)
     return Tables(lattice, tuple(names), tuple(kept))
+
+
+def _halo_dims(problem: Problem, cut: Cut) -> tuple[str, ...]:
+    """Dims along which consecutive tiles may overlap: those that index an axis together."""
+    if cut.lower is None or cut.operand.slot == "O" or not problem.chip.memory(cut.lower.memory).halo_reuse:
+        return ()
+    return tuple(term.dim for axis in cut.operand.axes if len(axis.terms) > 1 for term in axis.terms)
 
 
 def _pack_pipes(problem: Problem, cut: Cut, up: bool, names: dict[str, int]) -> tuple[Ints, Floats]:

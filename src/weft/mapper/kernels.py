@@ -7,8 +7,8 @@ import numpy as np
 from weft._jit import kernel
 from weft.cost.kernels import Floats, Ints
 
-LATENCY, ENERGY, EDP = 0, 1, 2
-"""Objective numbers."""
+LATENCY, ENERGY, EDP, ROOM = 0, 1, 2, 3
+"""Objective numbers; ROOM + m is the bits that tiles reserve in memory m."""
 
 
 @kernel
@@ -25,6 +25,8 @@ def objective_value(
         return latency, energy
     if objective == 1:
         return energy, latency
+    if objective >= ROOM:
+        return vector[num_resources + objective], energy
     return energy * latency, latency
 
 
@@ -55,7 +57,7 @@ def search(
     beam: int,
     limit: float,
     num_resources: int,
-) -> tuple[int, Ints, Ints, Ints, Floats, int, int, int]:
+) -> tuple[int, Ints, Ints, Ints, int, float, float]:
     """Best chain of cuts.
 
     A node is (state, stage); a stage says for each operand which place its tile has reached. Labels move to a larger
@@ -69,8 +71,8 @@ def search(
         room, partial: int64[N, S].   cut_width, cut_sums: bits per element finished and as partial sums.
         cut_memory: column of the memory below, or -1.   capacity: int64[M].   is_output: int64[X].
         rest: float64[G, F] least cost still to come.   start: float64[F] first label.   limit: prune above this.
-    Returns: (record of the best label or -1, parents, cut numbers, states, its vector, labels made, labels dropped by
-            the beam, labels cut by the limit).
+    Returns: (record of the best label or -1, parents, cut numbers, states, labels made, its objective, the least that
+            a label which the beam left out could have led to: both infinite where there is none).
     """
     num_stages, num_operands = stage_digits.shape
     fields = start.size
@@ -84,7 +86,8 @@ def search(
     cuts = np.empty(size, np.int64)
     states = np.empty(size, np.int64)
     num_records = 0
-    made = dropped = cut_off = 0
+    made = 0
+    floor = np.inf
     vector = np.empty(fields, np.float64)
     labels[0, 0] = start
     key = objective_value(start, rest[0], compute, active, num_resources, objective)
@@ -122,7 +125,6 @@ def search(
                             vector[fields - 1] = float(partial[number, state])
                         key = objective_value(vector, rest[target_stage], compute, active, num_resources, objective)
                         if key[0] > limit:
-                            cut_off += 1
                             continue
                         made += 1
                         if num_records == size:
@@ -137,31 +139,29 @@ def search(
                             more[:num_records] = states
                             states = more
                         target = state * num_stages + target_stage
-                        outcome = insert(labels, keys, records, count, target, vector, key, num_records, beam)
-                        if outcome < 2:
+                        added, lost = insert(labels, keys, records, count, target, vector, key, num_records, beam)
+                        floor = min(floor, lost)
+                        if added:
                             parents[num_records] = records[node, slot]
                             cuts[num_records] = number
                             states[num_records] = state
                             num_records += 1
-                        if outcome == 1 or outcome == 3:
-                            dropped += 1
                 # Grow to the next states.
                 for g in range(grow_start[state], grow_start[state + 1]):
                     target = grow_to[g] * num_stages + stage
                     key = (keys[node, slot, 0], keys[node, slot, 1])
-                    outcome = insert(
+                    _, lost = insert(
                         labels, keys, records, count, target, labels[node, slot], key, records[node, slot], beam
                     )
-                    if outcome == 1 or outcome == 3:
-                        dropped += 1
+                    floor = min(floor, lost)
     last = num_nodes - 1
     best = -1
     for slot in range(count[last]):
         if best < 0 or (keys[last, slot, 0], keys[last, slot, 1]) < (keys[last, best, 0], keys[last, best, 1]):
             best = slot
     if best < 0:
-        return -1, parents, cuts, states, vector, made, dropped, cut_off
-    return records[last, best], parents, cuts, states, labels[last, best].copy(), made, dropped, cut_off
+        return -1, parents, cuts, states, made, np.inf, floor
+    return records[last, best], parents, cuts, states, made, keys[last, best, 0], floor
 
 
 @kernel
@@ -175,8 +175,11 @@ def insert(
     key: tuple[float, float],
     record: int,
     beam: int,
-) -> int:
-    """Add a label to a node. Returns 0 added, 1 added in place of a worse one, 2 dominated, 3 no room for it."""
+) -> tuple[bool, float]:
+    """Add a label to a node, in place of the worst where the beam is full.
+
+    Returns: (whether it was added, the objective of a label left out for want of room or infinity).
+    """
     fields = vector.size
     slot = 0
     while slot < count[node]:
@@ -189,7 +192,7 @@ def insert(
             if better and worse:
                 break
         if not worse:
-            return 2
+            return False, np.inf
         if not better:
             last = count[node] - 1
             labels[node, slot] = labels[node, last]
@@ -199,7 +202,7 @@ def insert(
             continue
         slot += 1
     place = count[node]
-    outcome = 0
+    lost = np.inf
     if place == beam:
         worst = 0
         for slot in range(1, beam):
@@ -208,13 +211,13 @@ def insert(
             ):
                 worst = slot
         if key[0] > keys[node, worst, 0] or (key[0] == keys[node, worst, 0] and key[1] >= keys[node, worst, 1]):
-            return 3
+            return False, key[0]
         place = worst
-        outcome = 1
+        lost = keys[node, worst, 0]
     else:
         count[node] = place + 1
     labels[node, place] = vector
     keys[node, place, 0] = key[0]
     keys[node, place, 1] = key[1]
     records[node, place] = record
-    return outcome
+    return True, lost
