@@ -234,6 +234,15 @@ def test_a_circular_wait_is_named_from_both_sides() -> None:
     ]
 
 
+def test_what_waits_for_a_copy_that_never_leaves_is_told_so() -> None:
+    twin = replace(SCHEDULE.residencies[11], id=12, start=0, valid_from=0, writer=-1)
+    result = check_replay(replace(SCHEDULE, residencies=(*SCHEDULE.residencies, twin)), CHIP)
+    assert [str(item) for item in result.differences][:1] == [
+        "event 9 is scheduled at [67, 75) but never starts: it waits for residency 12 to leave, an earlier copy of what"
+        " it makes"
+    ]
+
+
 def test_an_event_that_could_start_earlier_is_named() -> None:
     late = settled(WORKLOAD, CHIP, moved(WORKLOAD, CHIP, SCHEDULE, 8, 1))
     assert check(WORKLOAD, CHIP, late).ok  # lawful, but not as early as its orders allow

@@ -511,6 +511,9 @@ def test_a_violation_says_what_is_needed_and_what_there_is() -> None:
     assert [line.split(") needs ")[1] for line in told("a task reads a column that its residency does not hold")] == [
         "14 elements of x in m0, has 12 in the residencies it names"
     ]
+    assert [line.split(") needs ")[1] for line in told("an event for what is there from the start")][:1] == [
+        "to be made by no event, has 1"
+    ]
     assert told("a tile is missing")[1:] == [
         "cycle 75: outputs are in the outermost memory in the end: output z needs all 32 elements in dram when the"
         " schedule ends, has 16"
