@@ -39,7 +39,7 @@ def loads_of(fabric: Fabric, part: Part) -> Loads:
 
 def _rates(fabric: Fabric, part: Part) -> tuple[tuple[tuple[str, str, int], ...], tuple[tuple[str, str, int], ...]]:
     lanes: dict[tuple[str, str], int] = {}
-    outside: dict[tuple[str, str], int] = {}
+    ports: dict[tuple[str, str], int] = {}
     for operand, route in part.routes:
         slot = next(item.slot for item in part.problem.op.operands if item.name == operand)
         used = _stream_ports(fabric, route, slot)
@@ -48,18 +48,25 @@ def _rates(fabric: Fabric, part: Part) -> tuple[tuple[tuple[str, str, int], ...]
         for name, lane in _stream_lanes(fabric, part, operand, route, slot):
             lanes[name, lane] = max(lanes.get((name, lane), 0), rate)
         for at in used:
-            outside[at] = max(outside.get(at, 0), rate)
+            ports[at] = max(ports.get(at, 0), rate)
+    # What it moves over its whole time: two operands that share a wide link or port move more than one path's rate.
     homes = {hub_memory(fabric.core[part.core], fabric.chip, slot) for slot in SLOTS}
-    bits: dict[tuple[str, str], int] = {}
+    on_lanes: dict[tuple[str, str], int] = {}
+    on_ports: dict[tuple[str, str], int] = {}
     for flow in part.mapped.price.flows:
         at = (flow.memory, flow.port)
-        if flow.flow != "link" and flow.memory in homes and at not in outside:
-            bits[at] = bits.get(at, 0) + flow.bits
-    # Bits over the duration, rounded up to a whole rate unit: never above the port, which is busy no longer than that.
-    own = {at: -(-amount * fabric.scale // part.duration) for at, amount in bits.items() if amount}
+        if flow.flow == "link":
+            on_lanes[at] = on_lanes.get(at, 0) + flow.bits
+        elif flow.memory in homes or at in ports:
+            on_ports[at] = on_ports.get(at, 0) + flow.bits
+    # Rounded up to a whole rate unit: never above the lane's or port's, which is busy no longer than the task runs.
+    for booked, moved in ((lanes, on_lanes), (ports, on_ports)):
+        for at, bits in moved.items():
+            if bits:
+                booked[at] = max(booked.get(at, 0), -(-bits * fabric.scale // part.duration))
     return (
         tuple((link, lane, rate) for (link, lane), rate in lanes.items()),
-        tuple((memory, port, rate) for (memory, port), rate in {**outside, **own}.items()),
+        tuple((memory, port, rate) for (memory, port), rate in ports.items()),
     )
 
 

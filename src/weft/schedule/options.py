@@ -14,7 +14,7 @@ from weft.mapper.space import STATE_LIMIT
 from weft.model.chip import Chip, Core, Route
 from weft.model.mapping import Mapping, Place, Problem, Rest, Setting
 from weft.model.schedule import Infeasible
-from weft.model.workload import Op, Range, Slot, Workload, volume
+from weft.model.workload import Op, Operand, Range, Slot, Workload, volume
 
 QUICK_STATES = 512
 """States of a lattice while options are weighed; the options picked in the end are mapped with all of them."""
@@ -42,6 +42,12 @@ class Part:
     homes: tuple[tuple[str, str, bool], ...]
     routes: tuple[tuple[str, Route], ...]
     duration: int
+
+    def box_bits(self, operand: str) -> int:
+        """Bits of what the tile touches of an operand."""
+        tile = self.problem.op
+        box = next(item.box(tile.whole()) for item in tile.operands if item.name == operand)
+        return volume(box) * self.problem.width(operand)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +127,13 @@ class Mapper:
         """Searches made, after sharing."""
         return len(self._known)
 
-    def bits_of(self, tensor: str) -> int:
-        """Bits per element of a tensor."""
-        return self._widths[tensor]
+    def box_bits(self, operand: Operand, ranges: dict[str, Range]) -> int:
+        """Bits of the box that a tile touches, as it is held: a tile of a reshaped tensor may touch more of its root.
+
+        Args:    operand: of the whole op.   ranges: the tile.
+        """
+        box = self.workload.root_box(operand.tensor, operand.box(ranges))
+        return volume(box) * self._widths[operand.tensor]
 
     def problem(self, op: Op, setting: Setting) -> Problem:
         widths = tuple((operand.name, self._widths[operand.tensor]) for operand in op.operands)
@@ -204,10 +214,7 @@ def make_part(
 ) -> Part | Infeasible:
     """One tile on one core: as much as fits rests on chip (largest boxes are streamed first), or all is streamed."""
     chip, tile = mapper.chip, op.tile(ranges)
-    bits = {
-        operand.name: volume(tile.tile(tile.whole()).operands[i].box(tile.whole())) * mapper.bits_of(operand.tensor)
-        for i, operand in enumerate(tile.operands)
-    }
+    bits = {operand.name: mapper.box_bits(operand, ranges) for operand in op.operands}
     home = {operand.name: hub_memory(core, chip, operand.slot) for operand in tile.operands}
     streamed = {name for name, memory in home.items() if memory is None or (stream_all and memory != chip.outermost)}
     order = sorted((name for name in bits if name not in streamed), key=lambda name: (-bits[name], name))
@@ -339,14 +346,13 @@ def resident_tiles(mapper: Mapper, op: Op, core: Core) -> tuple[str, int] | None
         for operand in op.operands:
             memory = homes[operand.name]
             if memory is not None:
-                bits = volume(operand.box(ranges)) * mapper.bits_of(operand.tensor)
-                needs[memory] = needs.get(memory, 0) + bits
+                needs[memory] = needs.get(memory, 0) + mapper.box_bits(operand, ranges)
         return all(copies * bits <= chip.memory(memory).size_bits for memory, bits in needs.items())
 
     if fits(op.whole(), 1):
         return None
     on_chip = sum(memory.size_bits for memory in chip.memories if memory.name != chip.outermost)
-    if sum(volume(o.box(op.whole())) * mapper.bits_of(o.tensor) for o in op.operands) > on_chip:
+    if sum(mapper.box_bits(operand, op.whole()) for operand in op.operands) > on_chip:
         return None
     for dim in ("OY", "M", "OX", "G", "K", "N"):
         if dim not in op.cuttable:

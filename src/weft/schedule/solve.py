@@ -174,13 +174,19 @@ class _Search:
         return list(dict.fromkeys(starts))
 
     def _rescue(self) -> _Trial | None:
-        """Every op streamed: needs the least room."""
-        return self.attempt(
-            tuple(
-                next((i for i, option in enumerate(found) if option.name.endswith("streamed")), 0)
-                for found in self.choices
+        """For each op what holds least on chip, which is nothing where it can be streamed whole."""
+
+        def held(option: Option) -> int:
+            return max(
+                sum(
+                    part.box_bits(name)
+                    for name, memory, away in part.homes
+                    if memory != self.chip.outermost and not away
+                )
+                for part in option.parts
             )
-        )
+
+        return self.attempt(tuple(min(range(len(found)), key=lambda i: (held(found[i]), i)) for found in self.choices))
 
     def _descend(self, best: _Trial, rng: random.Random) -> _Trial:
         """One op's option at a time: the most promising of each op first, ops with most to do first."""

@@ -1,0 +1,216 @@
+"""Random networks on random chips: what `solve` gives is proved valid, adds up, and is the same every time."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from tests.schedule.worlds import make_chip, make_workload
+from weft.model.chip import Chip
+from weft.model.schedule import Infeasible, Schedule, Transfer
+from weft.model.workload import Workload
+from weft.run.run import prove, streaming_problem
+from weft.schedule import GOALS, Solution, solve
+from weft.schedule.options import Mapper
+
+BLOCK = 30
+"""Worlds per test."""
+BUDGET = 6
+
+
+def solved(seed: int) -> tuple[Workload, Chip, Solution | Infeasible]:
+    workload, chip = make_workload(seed), make_chip(seed)
+    return workload, chip, solve(workload, chip, GOALS[seed % len(GOALS)], budget=BUDGET, seed=seed)
+
+
+def fingerprint(seed: int) -> str:
+    found = solved(seed)[2]
+    return hashlib.sha256(repr(found if isinstance(found, Infeasible) else found.schedule).encode()).hexdigest()
+
+
+# -- what must hold of every solution ----------------------------------------------------------------------------------
+
+
+def wrong_with(workload: Workload, chip: Chip, solution: Solution) -> Iterator[str]:
+    """Every way in which a solution is not what it says."""
+    proof = prove(workload, chip, solution)
+    yield from map(str, proof.violations)
+    yield from proof.replay_differences
+    schedule, limit = solution.schedule, solution.bounds
+    if limit.latency_cycles > schedule.latency_cycles:
+        yield f"bound {limit.latency_cycles} is above the latency {schedule.latency_cycles}"
+    if limit.energy_pj > solution.energy_pj * (1 + 1e-9):
+        yield f"bound {limit.energy_pj} is above the energy {solution.energy_pj}"
+    if not math.isclose(solution.energy_pj, _energy(chip, solution), rel_tol=1e-9):
+        yield f"energy {solution.energy_pj} is not the sum of its parts {_energy(chip, solution)}"
+    if [option.op for option in solution.options] != [op.name for op in workload.ops]:
+        yield "one option per op, in order"
+    for memory, bits in solution.peaks:
+        if not 0 <= bits <= chip.memory(memory).size_bits:
+            yield f"peak of {bits} bits in {memory}"
+    yield from _unbooked(chip, solution)
+
+
+def _energy(chip: Chip, solution: Solution) -> float:
+    """Operations, accesses and links of every mapping; accesses and links of every transfer; static power."""
+    total = chip.static_pj_per_cycle * solution.schedule.latency_cycles
+    for option in solution.options:
+        for part in option.parts:
+            price, core = part.mapped.price, chip.core(part.core)
+            total += price.op_pj + core.active_pj_per_cycle * price.latency_cycles + sum(f.pj for f in price.flows)
+    return total + sum(_transfer_energy(chip, transfer) for transfer in solution.schedule.transfers)
+
+
+def _transfer_energy(chip: Chip, transfer: Transfer) -> float:
+    total = sum(transfer.bits * chip.link(name).pj_per_bit for name in transfer.links)
+    for position, load in enumerate(transfer.ports):  # reading and writing in turn, hop by hop
+        memory = chip.memory(load.memory)
+        port = next(port for port in memory.ports if port.name == load.port)
+        accesses = -(-transfer.bits // port.access_bits)
+        per_width = memory.write_pj if position % 2 else memory.read_pj
+        total += accesses * port.access_bits * per_width / port.bandwidth_bits
+    return total
+
+
+def _unbooked(chip: Chip, solution: Solution) -> Iterator[str]:
+    """What a mapping moves over links and shared ports, and its task does not book for as long as it runs."""
+    parts = {(part.problem.op.name, part.ranges): part for option in solution.options for part in option.parts}
+    for task in solution.schedule.tasks:
+        part = parts[task.op, task.ranges]
+        cycles = task.end - task.start
+        booked = {(load.link, load.lane): load.rate for load in task.lanes}
+        booked |= {(load.memory, load.port): load.rate for load in task.ports}
+        homes = {use.memory for use in (*task.reads, task.writes) if not use.streamed}
+        homes |= {name for _, route in part.routes for name in route.memories[:-1]}
+        moved: Counter[tuple[str, str]] = Counter()
+        for flow in part.mapped.price.flows:
+            if flow.flow == "link" or flow.memory in homes:
+                moved[flow.memory, flow.port] += flow.bits
+        for at, bits in moved.items():
+            if bits > booked.get(at, 0) * cycles:
+                yield f"task {task.id} moves {bits} bits over {at}, books {booked.get(at, 0)} for {cycles} cycles"
+
+
+def may_be_true(workload: Workload, chip: Chip, reason: Infeasible) -> bool:
+    """Whether an op has no core on which its smallest tiles fit; else one op after another could be streamed."""
+    mapper = Mapper(workload, chip, "latency", "fixed")
+    for op in workload.ops:
+        problems = [streaming_problem(mapper, op, core, chip) for core in chip.cores_for(op.kind)]
+        if all(isinstance(mapper.map(problem), Infeasible) for problem in problems):
+            return reason.memory is None or (reason.needs_bits or 0) > (reason.has_bits or 0)
+    return False
+
+
+# -- what the worlds exercise ------------------------------------------------------------------------------------------
+
+
+def features(workload: Workload, chip: Chip, solution: Solution) -> set[str]:
+    """What happens in a schedule."""
+    schedule = solution.schedule
+    kept = {workload.root(tensor.name) for tensor in workload.tensors if tensor.role != "intermediate"}
+    alone = {link.name for link in chip.links if link.exclusive}
+    duplex = {link.name for link in chip.links if not link.half_duplex}
+    users = Counter(lane.lane for event in _events(schedule) for lane in event.lanes if lane.link in alone)
+    places = Counter((held.memory, held.tensor, held.box) for held in schedule.residencies)
+    found = {
+        "written back": any(m.memories[-1] == chip.outermost and m.tensor not in kept for m in schedule.transfers),
+        "streamed": any(use.streamed for task in schedule.tasks for use in (*task.reads, task.writes)),
+        "resident": any(not use.streamed for task in schedule.tasks for use in task.reads),
+        "fetched again": any(count > 1 for count in places.values()),
+        "tiles": any(len({part.core for part in o.parts}) < len(o.parts) for o in solution.options),
+        "split": any(len({part.core for part in o.parts}) > 1 for o in solution.options),
+        "core to core": any(chip.outermost not in move.memories for move in schedule.transfers),
+        "several hops": any(len(move.links) > 1 for move in schedule.transfers),
+        "streamed over hops": any(
+            len(route.links) > 1 for o in solution.options for p in o.parts for _, route in p.routes
+        ),
+        "exclusive": any(count > 1 for count in users.values()),
+        "full duplex": any(lane.link in duplex for event in _events(schedule) for lane in event.lanes),
+        "set-up": any(move.setup_cycles for move in schedule.transfers),
+        "in parallel": any(
+            a.start < b.end and b.start < a.end for a in schedule.tasks for b in schedule.tasks if a.id < b.id
+        ),
+    }
+    return {name for name, there in found.items() if there}
+
+
+def _events(schedule: Schedule) -> Iterator[Transfer]:
+    yield from schedule.tasks  # type: ignore[misc]
+    yield from schedule.transfers
+
+
+SHARES = {
+    "written back": 0.1,
+    "streamed": 0.5,
+    "resident": 0.5,
+    "fetched again": 0.1,
+    "tiles": 0.1,
+    "split": 0.1,
+    "core to core": 0.1,
+    "several hops": 0.1,
+    "streamed over hops": 0.1,
+    "exclusive": 0.1,
+    "full duplex": 0.1,
+    "set-up": 0.1,
+    "in parallel": 0.1,
+}
+"""Least part of the worlds in which each must happen."""
+
+
+def look_at(seeds: range) -> Counter[str]:
+    """Solves the worlds of some seeds; returns how often each feature appears in them."""
+    seen: Counter[str] = Counter()
+    wrong: list[str] = []
+    for seed in seeds:
+        workload, chip, found = solved(seed)
+        if isinstance(found, Infeasible):
+            seen["infeasible"] += 1
+            if not may_be_true(workload, chip, found):
+                wrong.append(f"seed {seed}: {found}, but every op can be streamed")
+            continue
+        wrong += [f"seed {seed}: {text}" for text in wrong_with(workload, chip, found)]
+        if found.tried > BUDGET + 1:
+            wrong.append(f"seed {seed}: tried {found.tried} of {BUDGET}")
+        seen.update(features(workload, chip, found))
+    assert not wrong, "\n".join(wrong[:20])
+    return seen
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_every_solution_is_valid_and_adds_up(block: int) -> None:
+    seen = look_at(range(block * BLOCK, (block + 1) * BLOCK))
+    missing = {name: seen[name] for name, share in SHARES.items() if seen[name] < share * BLOCK / 2}
+    assert not missing, f"these no longer happen often enough to be tested: {missing}"
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("block", range(20))
+def test_many_solutions_are_valid_and_add_up(block: int) -> None:
+    seeds = range(10_000 + 100 * block, 10_000 + 100 * (block + 1))
+    seen = look_at(seeds)
+    missing = {name: seen[name] for name, share in SHARES.items() if seen[name] < share * len(seeds)}
+    assert not missing, f"these no longer happen often enough to be tested: {missing}"
+
+
+@pytest.mark.parametrize("seed", [2, 3, 4, 7])
+def test_the_same_seed_gives_the_same_schedule(seed: int) -> None:
+    assert solved(seed)[2] == solved(seed)[2] or fingerprint(seed) == fingerprint(seed)
+
+
+def test_the_schedule_does_not_depend_on_how_strings_hash() -> None:
+    seeds = [2, 3, 4, 6, 7, 8, 9, 10]
+    script = f"from tests.schedule.test_engine_random import fingerprint\nprint(*map(fingerprint, {seeds}))"
+    printed = []
+    for hash_seed in ("1", "2"):
+        env = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        run = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True)
+        printed.append(run.stdout.split())
+    assert printed[0] == printed[1]
+    assert len(set(printed[0])) == len(seeds), "different worlds have different schedules"
