@@ -49,6 +49,7 @@ def cause(result: RunResult) -> str:
     causes = (
         ("compute", bounds.compute_cycles),
         ("off-chip traffic", bounds.offchip_cycles),
+        ("link load", bounds.link_cycles),
         ("critical path", bounds.critical_path_cycles),
     )
     return max(causes, key=lambda item: item[1])[0]

@@ -200,6 +200,7 @@ class RunResult:
                 "energy_pj": bounds.energy_pj,
                 "compute_cycles": bounds.compute_cycles,
                 "offchip_cycles": bounds.offchip_cycles,
+                "link_cycles": bounds.link_cycles,
                 "critical_path_cycles": bounds.critical_path_cycles,
             },
             "gap": {"latency": self.gap_latency, "energy": self.gap_energy},
