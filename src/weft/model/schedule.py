@@ -117,7 +117,8 @@ class Residency:
 
     It ends when the last event that reads it has ended (at `valid_from` where none does). In the outermost memory,
     the network's inputs, weights and outputs stay until the schedule ends.
-    Boxes of one tensor that share time in one memory do not overlap: what two tasks both need is held once.
+    Boxes of one tensor that share time in one memory do not overlap: what two tasks both need is held once, and a box
+    comes back into a memory only when the copy that was there has left.
 
     Args:
         writer: the event that makes it, or -1 for what lies in the outermost memory from the start.
