@@ -77,3 +77,12 @@ def test_names_that_look_like_markup_are_printed_as_they_are(weft, capsys):
     shown = capsys.readouterr().out
     assert "[red]/a[/]" in shown
     assert ":smile:" in shown
+
+
+def test_the_default_budget_is_the_schedulers() -> None:
+    import inspect
+
+    from weft.cli.run import run as command
+    from weft.schedule.solve import BUDGET
+
+    assert inspect.signature(command).parameters["budget"].default == BUDGET

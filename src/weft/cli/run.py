@@ -32,7 +32,7 @@ def run(
     dim: o.Dims = None,
     precision: o.PrecisionName = "chip",
     seed: o.Seed = 0,
-    budget: o.Budget = 120,
+    budget: o.Budget = 60,
     out: Annotated[
         Path | None,
         typer.Option(
