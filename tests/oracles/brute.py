@@ -194,14 +194,15 @@ def random_op(rng: random.Random) -> Op:
     return broadcast_add(some(7), some(5))
 
 
-def small_problem(seed: int, halo: bool = False) -> Problem:
-    """A problem small enough to try every nest of, on a chip whose memories are often too small.
+def small_problem(seed: int, halo: bool = False, op: Op | None = None) -> Problem:
+    """A problem small enough to try every nest of (`op`, or any), on a chip whose memories are often too small.
 
     Holds: ragged sizes, shared and separate memories, places that may be passed, partial sums, all bufferings,
     streamed and own outermost memories, several array dims, clocks apart, systolic arrays.
     """
     rng = random.Random(seed)
-    op = random_op(rng)
+    drawn = random_op(rng)
+    op = op or drawn
     array = {f"D{n + 1}": rng.choice((1, 2, 2, 3, 4)) for n in range(rng.randint(0, 2))} or {"D1": 1}
     served: list[str] = []
     levels = []
