@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from weft.model.chip import Chip
-from weft.model.workload import Workload
+from weft.model.workload import Box, Op, Operand, Workload, intersect, volume
 from weft.schedule.options import Option
 
 
@@ -46,19 +46,17 @@ def bounds(workload: Workload, chip: Chip, options: dict[str, Sequence[Option]])
 
     compute:   the least array time of each op, shared out over all cores that could take it.
     off-chip:  inputs, weights and outputs cross the outermost memory's ports once.
-    links:     the same traffic crosses the links that end at the outermost memory.
-    path:      the longest chain of ops, each as long as the shortest part that it may be cut into (a consumer waits for
-               at least one part of each producer).
+    links:     the same traffic crosses the links that end at the outermost memory, but for operands that an option has
+               a core read or write right there.
+    path:      the longest chain of ops, tiles of consumers following tiles of producers (`_critical_path`).
     energy:    operations at their cheapest core, compulsory off-chip traffic, static power over the latency bound.
     """
     work: dict[frozenset[str], int] = {}
-    shortest: dict[str, int] = {}
     for op in workload.ops:
         choices = options[op.name]
         least = min(sum(cycles for _, cycles in array_cycles(option, chip)) for option in choices)
         able = frozenset(part.core for option in choices for part in option.parts)
         work[able] = work.get(able, 0) + least
-        shortest[op.name] = min(cycles for option in choices for _, cycles in array_cycles(option, chip))
     # Work that only some cores can take bounds by itself; so does all work over all cores.
     every = frozenset(core for able in work for core in able)
     compute = max(
@@ -66,8 +64,9 @@ def bounds(workload: Workload, chip: Chip, options: dict[str, Sequence[Option]])
         + [math.ceil(sum(w for a, w in work.items() if a <= able) / len(able)) for able in work]
     )
     read, written = compulsory_bits(workload)
-    offchip, links = _port_cycles(chip, read, written), _link_cycles(chip, read, written)
-    path = _critical_path(workload, shortest)
+    offchip = _port_cycles(chip, read, written)
+    links = _link_cycles(chip, *compulsory_bits(workload, _at_the_outermost(chip, options)))
+    path = _critical_path(workload, chip, options)
     latency = max(compute, offchip, links, path)
     operations = sum(
         min(sum(part.mapped.price.op_pj for part in option.parts) for option in options[op.name]) for op in workload.ops
@@ -76,10 +75,48 @@ def bounds(workload: Workload, chip: Chip, options: dict[str, Sequence[Option]])
     return Bounds(compute, offchip, links, path, energy)
 
 
-def compulsory_bits(workload: Workload) -> tuple[int, int]:
-    """(read, written): inputs and weights as far as any op touches them, and the network's outputs, each once."""
+def compulsory_bits(workload: Workload, but: frozenset[tuple[str, str]] = frozenset()) -> tuple[int, int]:
+    """(read, written): inputs and weights as far as any op touches them, and what ops write of outputs, each once.
+
+    Args:    but: (op, operand) pairs that are not counted.
+    """
+    tensors = {tensor.name: tensor for tensor in workload.tensors}
     outputs = {workload.root(tensor.name) for tensor in workload.tensors if tensor.role == "output"}
-    return _touched(workload), sum(t.size_bits for t in workload.tensors if t.name in outputs)
+    most: dict[str, int] = {}
+    written = 0
+    for op in workload.ops:
+        for operand in op.inputs:
+            root = workload.root(operand.tensor)
+            if tensors[root].role in ("input", "weight") and (op.name, operand.name) not in but:
+                count = math.prod(sum(axis) for axis in _hits(op, operand))
+                most[root] = max(most.get(root, 0), count * tensors[root].bits)
+        root = workload.root(op.output.tensor)
+        if root in outputs and (op.name, op.output.name) not in but:
+            written += volume(op.output.box(op.whole())) * tensors[root].bits
+    return sum(most.values()), written
+
+
+def _at_the_outermost(chip: Chip, options: dict[str, Sequence[Option]]) -> frozenset[tuple[str, str]]:
+    """(op, operand) pairs that some option has a core read or write in the outermost memory itself."""
+    return frozenset(
+        (option.op, operand)
+        for choices in options.values()
+        for option in choices
+        for part in option.parts
+        for operand, memory, streamed in part.homes
+        if memory == chip.outermost and not streamed
+    )
+
+
+def _hits(op: Op, operand: Operand) -> list[list[bool]]:
+    """For each axis of an operand which of its indices the op touches (a stride may skip some)."""
+    found: list[list[bool]] = []
+    for axis in operand.axes:
+        reached = {axis.offset}
+        for term in axis.terms:
+            reached = {index + term.coefficient * i for index in reached for i in range(op.size[term.dim])}
+        found.append([index in reached for index in range(axis.size)])
+    return found
 
 
 def _port_cycles(chip: Chip, read: int, written: int) -> int:
@@ -119,33 +156,69 @@ def _offchip_pj(chip: Chip, read: int, written: int) -> float:
     return read * min(out, default=0.0) + written * min(into, default=0.0)
 
 
-def _touched(workload: Workload) -> int:
-    """Bits of inputs and weights that some op touches (a stride may skip the rest)."""
-    tensors = {tensor.name: tensor for tensor in workload.tensors}
-    best: dict[str, int] = {}
+def _critical_path(workload: Workload, chip: Chip, options: dict[str, Sequence[Option]]) -> int:
+    """The longest chain of producers and consumers [base cycles].
+
+    For each op two times that no schedule beats: when its first part ends and when its last one does.
+    - A part waits for at least one part of one producer of each operand (unless it may touch padding only).
+    - All parts of one core run one after another.
+    - Where every part that a producer may be cut into holds something that the op reads, some part of the op waits for
+      the producer's last.
+    """
+    first: dict[str, int] = {}
+    last: dict[str, int] = {}
+    makers: dict[str, list[Op]] = {}
     for op in workload.ops:
+        choices = options[op.name]
+        cycles = [array_cycles(option, chip) for option in choices]
+        shortest = min(spent for parts in cycles for _, spent in parts)
+        ready, end = 0, 0
         for operand in op.inputs:
-            root = workload.root(operand.tensor)
-            if tensors[root].role not in ("input", "weight"):
-                continue
-            count = 1
-            for axis in operand.axes:
-                hits = {axis.offset}
-                for term in axis.terms:
-                    hits = {h + term.coefficient * i for h in hits for i in range(op.size[term.dim])}
-                count *= sum(0 <= h < axis.size for h in hits)
-            best[root] = max(best.get(root, 0), count * tensors[root].bits)
-    return sum(best.values())
+            box = workload.root_box(operand.tensor, operand.box(op.whole()))
+            found = [
+                maker
+                for maker in makers.get(workload.root(operand.tensor), [])
+                if intersect(_made(maker), box) is not None
+            ]
+            if found and _always_read(operand, choices):
+                ready = max(ready, min(first[maker.name] for maker in found))
+            for maker in found:
+                if _always_met(workload, op, operand, options[maker.name], maker):
+                    end = max(end, last[maker.name] + shortest)
+        first[op.name] = ready + shortest
+        last[op.name] = max(end, ready + min(_longest_core(parts) for parts in cycles))
+        makers.setdefault(workload.root(op.output.tensor), []).append(op)
+    return max(last.values(), default=0)
 
 
-def _critical_path(workload: Workload, shortest: dict[str, int]) -> int:
-    """The longest chain of producers and consumers."""
-    done: dict[str, int] = {}
-    longest = 0
-    for op in workload.ops:
-        ready = max((done.get(workload.root(operand.tensor), 0) for operand in op.inputs), default=0)
-        end = ready + shortest[op.name]
-        root = workload.root(op.output.tensor)
-        done[root] = max(done.get(root, 0), end)
-        longest = max(longest, end)
-    return longest
+def _made(op: Op) -> Box:
+    return op.output.box(op.whole())
+
+
+def _longest_core(parts: list[tuple[str, int]]) -> int:
+    """Cycles of the core that has most to do."""
+    busy: dict[str, int] = {}
+    for core, cycles in parts:
+        busy[core] = busy.get(core, 0) + cycles
+    return max(busy.values())
+
+
+def _always_read(operand: Operand, choices: Sequence[Option]) -> bool:
+    """Whether every part of every option touches something of an operand."""
+    return all(volume(operand.box(dict(part.ranges))) > 0 for option in choices for part in option.parts)
+
+
+def _always_met(workload: Workload, op: Op, operand: Operand, choices: Sequence[Option], maker: Op) -> bool:
+    """Whether `op` reads something of every part into which `maker` may be cut."""
+    hits = _hits(op, operand)
+    if all(map(all, hits)):
+        return True
+    if workload.root(operand.tensor) != operand.tensor:
+        return False
+    return all(
+        all(
+            any(axis[start:stop]) for axis, (start, stop) in zip(hits, maker.output.box(dict(part.ranges)), strict=True)
+        )
+        for option in choices
+        for part in option.parts
+    )
