@@ -33,7 +33,10 @@ def fit(problem: Problem, spatial: tuple[Unroll, ...], most: int) -> Mapping | I
     packed = pack(problem, spatial, most)
     mapping: Mapping | None = None
     name = f"{problem.op.name} on {problem.setting.core}"
-    for reason, together in (("its smallest tiles do not fit", False), ("its tiles fit each memory alone, not all together", True)):
+    for reason, together in (
+        ("its smallest tiles do not fit", False),
+        ("its tiles fit each memory alone, not all together", True),
+    ):
         capacity = np.full(len(packed.memories), UNLIMITED, np.int64)
         for column, memory in enumerate(packed.memories):
             least, needs = _least(packed, column, capacity)
@@ -55,7 +58,8 @@ def _least(packed: Packed, column: int, capacity: Ints) -> tuple[Mapping | None,
     bare = replace(
         packed,
         cost=np.zeros_like(packed.cost),
-        rest=np.zeros_like(packed.rest),
+        least=np.zeros_like(packed.least),
+        comes=np.ones_like(packed.comes),
         start=np.zeros_like(packed.start),
         room=packed.room * np.isin(of_cut, counted)[:, None],
         capacity=capacity,

@@ -49,7 +49,8 @@ def search(
     cut_memory: Ints,
     capacity: Ints,
     is_output: Ints,
-    rest: Floats,
+    least: Floats,
+    comes: Ints,
     start: Floats,
     compute: float,
     active: float,
@@ -62,7 +63,8 @@ def search(
 
     A node is (state, stage); a stage says for each operand which place its tile has reached. Labels move to a larger
     state (free) or close a cut of one operand at their state (the cut's cost). Kept per node: at most `beam` labels
-    that no other dominates in every column.
+    that no other dominates in every column. A column that no later cut asks for is cleared: room where nothing more
+    can come, partial sums of an output that has reached its last place.
     Args:
         stage_digits: int64[G, X] place reached + 1 per operand.   stage_of: int64[G, X, L] stage after operand x
             reaches place l, or -1.   grow_start/grow_to: successor states, CSR.
@@ -70,7 +72,9 @@ def search(
         allowed: int8-like int64[N, S] 1 where the cut may be closed at the state.   cost: float64[N, S, 3 + R].
         room, partial: int64[N, S].   cut_width, cut_sums: bits per element finished and as partial sums.
         cut_memory: column of the memory below, or -1.   capacity: int64[M].   is_output: int64[X].
-        rest: float64[G, F] least cost still to come.   start: float64[F] first label.   limit: prune above this.
+        least: float64[X, L + 1, S, 3 + R] least cost still to come for an operand that has reached a place, from a
+            state on (infinite where nothing fits).   comes: int64[G, M] 1 where room may still be taken after a stage.
+        start: float64[F] first label.   limit: prune above this.
     Returns: (record of the best label or -1, parents, cut numbers, states, labels made, its objective, the least that
             a label which the beam left out could have led to: both infinite where there is none).
     """
@@ -89,7 +93,10 @@ def search(
     made = 0
     floor = np.inf
     vector = np.empty(fields, np.float64)
+    rest = np.empty((num_nodes, least.shape[3]), np.float64)
+    known = np.zeros(num_nodes, np.uint8)
     labels[0, 0] = start
+    remaining(rest[0], known, 0, least, stage_digits[0], 0)
     key = objective_value(start, rest[0], compute, active, num_resources, objective)
     keys[0, 0, 0], keys[0, 0, 1] = key
     records[0, 0] = -1
@@ -122,8 +129,17 @@ def search(
                         if not fits:
                             continue
                         if is_output[x]:
-                            vector[fields - 1] = float(partial[number, state])
-                        key = objective_value(vector, rest[target_stage], compute, active, num_resources, objective)
+                            reached = stage_digits[target_stage, x]
+                            more = cut_start[x, reached] < cut_start[x, reached + 1]
+                            vector[fields - 1] = float(partial[number, state]) if more else 0.0
+                        for m in range(capacity.size):
+                            if not comes[target_stage, m]:
+                                vector[3 + num_resources + m] = 0.0
+                        target = state * num_stages + target_stage
+                        remaining(rest[target], known, target, least, stage_digits[target_stage], state)
+                        if rest[target, 0] == np.inf:
+                            continue
+                        key = objective_value(vector, rest[target], compute, active, num_resources, objective)
                         if key[0] > limit:
                             continue
                         made += 1
@@ -138,7 +154,6 @@ def search(
                             more = np.empty(size, np.int64)
                             more[:num_records] = states
                             states = more
-                        target = state * num_stages + target_stage
                         added, lost = insert(labels, keys, records, count, target, vector, key, num_records, beam)
                         floor = min(floor, lost)
                         if added:
@@ -149,7 +164,12 @@ def search(
                 # Grow to the next states.
                 for g in range(grow_start[state], grow_start[state + 1]):
                     target = grow_to[g] * num_stages + stage
-                    key = (keys[node, slot, 0], keys[node, slot, 1])
+                    remaining(rest[target], known, target, least, stage_digits[stage], grow_to[g])
+                    if rest[target, 0] == np.inf:
+                        continue
+                    key = objective_value(labels[node, slot], rest[target], compute, active, num_resources, objective)
+                    if key[0] > limit:
+                        continue
                     _, lost = insert(
                         labels, keys, records, count, target, labels[node, slot], key, records[node, slot], beam
                     )
@@ -162,6 +182,27 @@ def search(
     if best < 0:
         return -1, parents, cuts, states, made, np.inf, floor
     return records[last, best], parents, cuts, states, made, keys[last, best, 0], floor
+
+
+@kernel
+def remaining(out: Floats, known: Ints, node: int, least: Floats, digits: Ints, state: int) -> None:
+    """The least that all operands still add after one node, column by column; computed when first asked for."""
+    if known[node]:
+        return
+    known[node] = 1
+    for f in range(out.size):
+        out[f] = 0.0
+        for x in range(digits.size):
+            out[f] += least[x, digits[x], state, f]
+
+
+@kernel
+def reachable_least(values: Floats, grow_start: Ints, grow_to: Ints) -> None:
+    """In place, float64[S, F]: the least of each column over a state and all larger ones that lead on from it."""
+    for state in range(values.shape[0] - 1, -1, -1):
+        for g in range(grow_start[state], grow_start[state + 1]):
+            for f in range(values.shape[1]):
+                values[state, f] = min(values[state, f], values[grow_to[g], f])
 
 
 @kernel

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy as np
 from weft.cost.kernels import Floats, Ints
 from weft.cost.price import active_pj_per_cycle
 from weft.cost.tables import BUSY, EXPOSED, CutTable, Tables, build, crossings
-from weft.mapper.kernels import search
+from weft.mapper.kernels import reachable_least, search
 from weft.mapper.space import compute_cycles, lattice, successors
 from weft.model.mapping import Loop, Mapping, Problem, Rest, Unroll
 
@@ -41,7 +40,8 @@ class Packed:
     allowed: Ints
     cost: Floats
     room: Ints
-    rest: Floats
+    least: Floats
+    comes: Ints
     start: Floats
     capacity: Ints
     compute: float
@@ -120,6 +120,7 @@ def pack(problem: Problem, spatial: tuple[Unroll, ...], most: int, optimistic: b
     start[0] = problem.core.op_pj * op.iterations
     start[2] = problem.core.launch_cycles
     start[EXPOSED] = _skew_of_one_fold(problem)
+    grow = _growth(tables)
     return Packed(
         problem,
         spatial,
@@ -128,7 +129,7 @@ def pack(problem: Problem, spatial: tuple[Unroll, ...], most: int, optimistic: b
         tuple(memories),
         digits,
         stage_of,
-        _growth(tables),
+        grow,
         cut_start,
         np.array(cut_upper, np.int64),
         np.array(cut_table, np.int64),
@@ -136,7 +137,8 @@ def pack(problem: Problem, spatial: tuple[Unroll, ...], most: int, optimistic: b
         allowed,
         np.stack([table.cost for table in tables.cuts]),
         np.stack([table.room for table in tables.cuts]),
-        _rest(digits, places, operands, tables, allowed, fields),
+        _least(problem, tables, allowed, capacity, memories, grow),
+        _comes(problem, digits, memories),
         start,
         capacity,
         float(compute_cycles(op, spatial)),
@@ -165,7 +167,8 @@ def find(packed: Packed, objective: int, beam: int, limit: float) -> Found:
         np.array([packed.column_of(table) for table in cuts], np.int64),
         packed.capacity,
         np.array([int(operand.slot == "O") for operand in problem.op.operands], np.int64),
-        packed.rest,
+        packed.least,
+        packed.comes,
         packed.start,
         packed.compute,
         packed.active,
@@ -210,28 +213,40 @@ def _allowed(problem: Problem, tables: Tables, states: Ints) -> Ints:
     return result
 
 
-def _rest(
-    digits: Ints,
-    places: Sequence[Sequence[object]],
-    operands: list[str],
-    tables: Tables,
-    allowed: Ints,
-    fields: int,
+def _least(
+    problem: Problem, tables: Tables, allowed: Ints, capacity: Ints, memories: list[str], grow: tuple[Ints, Ints]
 ) -> Floats:
-    """float64[G, F]: the least that the cuts not yet closed will add, column by column (admissible for each)."""
-    chains: list[list[Floats]] = []
-    for name, chain in zip(operands, places, strict=True):
-        least = [np.full(fields, math.inf) for _ in range(len(chain) + 1)]
-        least[len(chain)] = np.zeros(fields)
-        for reached in range(len(chain) - 1, -1, -1):
+    """float64[X, L + 1, S, 3 + R]: the least that an operand still adds once it has reached a place, from a state on.
+
+    Each column by itself, so it is admissible; tiles that alone are more than a memory has are left out.
+    """
+    chains = [(operand.name, problem.setting.of(operand.name)) for operand in problem.op.operands]
+    states, columns = tables.cuts[0].cost.shape
+    least = np.full((len(chains), max(len(places) for _, places in chains) + 1, states, columns), math.inf)
+    for x, (name, places) in enumerate(chains):
+        least[x, len(places)] = 0.0
+        for reached in range(len(places) - 1, -1, -1):
             for row, table in enumerate(tables.cuts):
-                if table.operand == name and table.lower + 1 == reached:
-                    cheapest = np.zeros(fields)
-                    open_states = allowed[row].astype(bool)
-                    cheapest[: table.cost.shape[1]] = table.cost[open_states].min(axis=0)
-                    least[reached] = np.minimum(least[reached], cheapest + least[table.upper + 1])
-        chains.append(least)
-    return np.array([sum(chains[x][digit] for x, digit in enumerate(row)) for row in digits.tolist()])
+                if table.operand != name or table.lower + 1 != reached:
+                    continue
+                fits = allowed[row] == 1
+                if table.lower >= 0:
+                    bits = table.room * problem.width(name)
+                    fits &= bits <= capacity[memories.index(places[table.lower].memory)]
+                through = np.where(fits[:, None], table.cost + least[x, table.upper + 1], math.inf)
+                least[x, reached] = np.minimum(least[x, reached], through)
+            reachable_least(least[x, reached], *grow)
+    return least
+
+
+def _comes(problem: Problem, digits: Ints, memories: list[str]) -> Ints:
+    """int64[G, M]: 1 where an operand may still come to rest in a memory after a stage."""
+    found = np.zeros((len(digits), len(memories)), np.int64)
+    for x, operand in enumerate(problem.op.operands):
+        for number, place in enumerate(problem.setting.of(operand.name)[:-1]):
+            # A place is filled when the cut above it is closed, while it is the one reached.
+            found[digits[:, x] <= number + 1, memories.index(place.memory)] = 1
+    return found
 
 
 def _growth(tables: Tables) -> tuple[Ints, Ints]:

@@ -161,7 +161,7 @@ class _Run:
         relaxed: the tables say too little, so that even the mapping found bounds others only by what they say of it.
         """
         bound = _root_bound(packed, self.objective)
-        if bound > self.limit:
+        if bound > self.limit or bound == math.inf:
             return bound
         found = find(packed, OBJECTIVES[self.objective], beam, self.limit)
         self.evaluated += found.made
@@ -182,7 +182,9 @@ def _reuses_halos(problem: Problem) -> bool:
 
 def _root_bound(packed: Packed, objective: Objective) -> float:
     """The objective if every column came at its least."""
-    total = packed.start + packed.rest[0]
+    total = packed.start[: packed.least.shape[3]] + packed.least[:, 0, 0].sum(axis=0)
+    if total[0] == math.inf:
+        return math.inf
     steady = max([packed.compute + total[EXPOSED], *total[BUSY : BUSY + len(packed.tables.resources)].tolist()])
     latency = steady + total[2]
     energy = total[0] + packed.active * latency
