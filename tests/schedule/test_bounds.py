@@ -1,0 +1,132 @@
+"""Bounds: what each counts, and cases in which a careless bound would be above what can be reached."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from tests.schedule.small import array_core, bus_chip, memory, network
+from weft.model.chip import Chip
+from weft.model.schedule import Infeasible
+from weft.model.workload import Workload
+from weft.schedule import Solution, solve
+from weft.schedule.bounds import Bounds, bounds
+from weft.schedule.options import Mapper, options_for
+
+BIG = 10**7
+ONE_CORE = bus_chip((array_core("a", "ma"),), (memory("ma", BIG, 256),))
+
+
+def limits(workload: Workload, chip: Chip) -> Bounds:
+    mapper = Mapper(workload, chip, "latency", "fixed")
+    return bounds(workload, chip, {op.name: options_for(mapper, op)[0] for op in workload.ops})
+
+
+def solution(workload: Workload, chip: Chip) -> Solution:
+    found = solve(workload, chip, "latency", budget=20)
+    assert not isinstance(found, Infeasible), found
+    return found
+
+
+def conv(channels: int, outputs: int, side: int, stride: int = 1) -> Workload:
+    out = (side - 1) // stride + 1
+    return network(
+        [("Conv", "c", ["x", "w"], "y", {"strides": [stride, stride]})],
+        {"x": (1, channels, side, side)},
+        {"w": (outputs, channels, 1, 1)},
+        {"y": (1, outputs, out, out)},
+    )
+
+
+def test_compute_is_array_steps_and_traffic_is_each_tensor_once() -> None:
+    found = limits(conv(8, 12, 6), ONE_CORE)
+    steps = math.ceil(8 / 4) * math.ceil(12 / 4) * 6 * 6
+    read, written = 8 * (8 * 36 + 12 * 8), 8 * 12 * 36
+    assert found.compute_cycles == steps
+    assert found.critical_path_cycles == steps
+    assert found.offchip_cycles == max(math.ceil(read / 64), math.ceil(written / 64))
+    assert found.link_cycles == math.ceil((read + written) / 64)
+    assert found.energy_pj == 8 * 12 * 36 * 1.0 + read / 64 + written / 64
+
+
+def test_rows_that_a_stride_skips_are_no_traffic() -> None:
+    found = limits(conv(8, 4, 7, stride=2), ONE_CORE)
+    assert found.offchip_cycles == math.ceil(8 * (8 * 16 + 4 * 8) / 64)
+
+
+def test_a_rate_that_is_no_whole_number_is_not_rounded_down() -> None:
+    # 64 bits at 1 GHz are 64/3 bits per cycle of a 3 GHz base clock
+    chip = replace(ONE_CORE, base_clock_hz=3 * 10**9)
+    read = 8 * (8 * 36 + 12 * 8)
+    assert limits(conv(8, 12, 6), chip).offchip_cycles >= math.ceil(read * 3 / 64)
+    assert limits(conv(8, 12, 6), chip).link_cycles == math.ceil((read + 8 * 12 * 36) * 3 / 64)
+
+
+def test_a_core_at_the_outermost_memory_needs_no_link() -> None:
+    slow = tuple(replace(link, bandwidth_bits=1) for link in ONE_CORE.links)
+    chip = replace(ONE_CORE, cores=(*ONE_CORE.cores, array_core("near", "dram")), links=slow)
+    workload = conv(8, 12, 6)
+    assert limits(workload, replace(chip, cores=ONE_CORE.cores)).link_cycles > 1000
+    assert limits(workload, chip).link_cycles == 0
+    found = solution(workload, chip)
+    assert found.bounds.latency_cycles <= found.schedule.latency_cycles < 1000
+
+
+def test_an_input_that_is_an_output_under_another_shape_is_not_written() -> None:
+    workload = network(
+        [("Conv", "c", ["x", "w"], "y", {}), ("Reshape", "r", ["x", "flat"], "x_flat", {})],
+        {"x": (1, 4, 4, 4)},
+        {"w": (2, 4, 1, 1)},
+        {"y": (1, 2, 4, 4), "x_flat": (1, 64)},
+        {"flat": [1, 64]},
+    )
+    read, written = 8 * (64 + 8), 8 * 2 * 16
+    found = solution(workload, ONE_CORE)
+    assert found.bounds.link_cycles == math.ceil((read + written) / 64)
+    assert found.bounds.latency_cycles <= found.schedule.latency_cycles
+
+
+def test_a_chain_takes_the_last_op_after_the_one_before() -> None:
+    workload = network(
+        [("Conv", "a", ["x", "wa"], "y", {}), ("Conv", "b", ["y", "wb"], "z", {})],
+        {"x": (1, 4, 6, 6)},
+        {"wa": (8, 4, 1, 1), "wb": (4, 8, 1, 1)},
+        {"z": (1, 4, 6, 6)},
+    )
+    assert limits(workload, ONE_CORE).critical_path_cycles == 2 * 36 + 2 * 36
+
+
+def test_who_reads_one_part_of_a_joined_tensor_does_not_wait_for_the_other() -> None:
+    """The slice reads what the quick branch made; the slow branch is not on its path."""
+    workload = network(
+        [
+            ("Conv", "slow", ["x", "ws"], "s", {"pads": [1] * 4}),
+            ("Relu", "quick", ["x"], "q", {}),
+            ("Concat", "join", ["q", "s"], "j", {"axis": 1}),
+            ("Slice", "cut", ["j", "from", "to", "axis"], "c", {}),
+            ("Conv", "after", ["c", "wa"], "z", {}),
+        ],
+        {"x": (1, 4, 6, 6)},
+        {"ws": (32, 4, 3, 3), "wa": (32, 4, 3, 3)},
+        {"z": (1, 32, 4, 4), "j": (1, 36, 6, 6)},
+        {"from": [0], "to": [4], "axis": [1]},
+    )
+    slow, join = 32 // 4 * 36 * 9, 32 // 4 * 36
+    quick, join_quick, cut, after = 36, 36, 36, 32 // 4 * 16 * 9
+    assert limits(workload, ONE_CORE).critical_path_cycles == max(slow + join, quick + join_quick + cut + after)
+
+
+def test_halves_of_an_op_are_followed_by_halves_of_the_next() -> None:
+    """With two cores the second op's halves start when one of the first's is done; the last waits for the last."""
+    workload = network(
+        [("Conv", "a", ["x", "wa"], "y", {}), ("Relu", "b", ["y"], "z", {})],
+        {"x": (1, 4, 8, 8)},
+        {"wa": (8, 4, 1, 1)},
+        {"z": (1, 8, 8, 8)},
+    )
+    chip = bus_chip(
+        (array_core("a", "ma"), array_core("b", "mb")), (memory("ma", BIG, 256), memory("mb", BIG, 256)), width=4096
+    )
+    assert limits(workload, chip).critical_path_cycles == 2 * 64 // 2 + 2 * 64 // 2
+    found = solution(workload, chip)
+    assert found.bounds.latency_cycles <= found.schedule.latency_cycles
