@@ -81,10 +81,14 @@ def search(
     num_stages, num_operands = stage_digits.shape
     fields = start.size
     num_nodes = num_states * num_stages
-    labels = np.empty((num_nodes, beam, fields), np.float64)
-    keys = np.empty((num_nodes, beam, 2), np.float64)
-    records = np.empty((num_nodes, beam), np.int64)
+    # Most nodes have few labels and many none: labels lie in one pool, and a node knows where its own are.
+    labels = np.empty((1 << 12, fields), np.float64)
+    keys = np.empty((1 << 12, 2), np.float64)
+    records = np.empty(1 << 12, np.int64)
+    slots = np.empty((num_nodes, beam), np.int32)
     count = np.zeros(num_nodes, np.int64)
+    owned = np.zeros(num_nodes, np.int64)
+    pooled = 1
     size = 1 << 16
     parents = np.empty(size, np.int64)
     cuts = np.empty(size, np.int64)
@@ -95,16 +99,18 @@ def search(
     vector = np.empty(fields, np.float64)
     rest = np.empty((num_nodes, least.shape[3]), np.float64)
     known = np.zeros(num_nodes, np.uint8)
-    labels[0, 0] = start
+    labels[0] = start
     remaining(rest[0], known, 0, least, stage_digits[0], 0)
     key = objective_value(start, rest[0], compute, active, num_resources, objective)
-    keys[0, 0, 0], keys[0, 0, 1] = key
-    records[0, 0] = -1
-    count[0] = 1
+    keys[0, 0], keys[0, 1] = key
+    records[0] = -1
+    slots[0, 0] = 0
+    count[0] = owned[0] = 1
     for state in range(num_states):
         for stage in range(num_stages):
             node = state * num_stages + stage
             for slot in range(count[node]):
+                here = slots[node, slot]
                 # Close a cut here.
                 for x in range(num_operands):
                     digit = stage_digits[stage, x]
@@ -115,13 +121,13 @@ def search(
                         target_stage = stage_of[stage, x, cut_upper[c]]
                         fits = True
                         for f in range(3 + num_resources):
-                            vector[f] = labels[node, slot, f] + cost[number, state, f]
+                            vector[f] = labels[here, f] + cost[number, state, f]
                         for f in range(3 + num_resources, fields):
-                            vector[f] = labels[node, slot, f]
+                            vector[f] = labels[here, f]
                         memory = cut_memory[number]
                         if memory >= 0:
                             bits = cut_width[number]
-                            if is_output[x] and labels[node, slot, fields - 1] > 0:
+                            if is_output[x] and labels[here, fields - 1] > 0:
                                 bits = cut_sums[number]
                             column = 3 + num_resources + memory
                             vector[column] += float(room[number, state] * bits)
@@ -130,8 +136,8 @@ def search(
                             continue
                         if is_output[x]:
                             reached = stage_digits[target_stage, x]
-                            more = cut_start[x, reached] < cut_start[x, reached + 1]
-                            vector[fields - 1] = float(partial[number, state]) if more else 0.0
+                            goes_on = cut_start[x, reached] < cut_start[x, reached + 1]
+                            vector[fields - 1] = float(partial[number, state]) if goes_on else 0.0
                         for m in range(capacity.size):
                             if not comes[target_stage, m]:
                                 vector[3 + num_resources + m] = 0.0
@@ -154,10 +160,14 @@ def search(
                             more = np.empty(size, np.int64)
                             more[:num_records] = states
                             states = more
-                        added, lost = insert(labels, keys, records, count, target, vector, key, num_records, beam)
+                        if pooled == records.size:
+                            labels, keys, records = enlarged(labels, keys, records)
+                        added, lost, pooled = insert(
+                            labels, keys, records, slots, count, owned, target, vector, key, num_records, pooled
+                        )
                         floor = min(floor, lost)
                         if added:
-                            parents[num_records] = records[node, slot]
+                            parents[num_records] = records[here]
                             cuts[num_records] = number
                             states[num_records] = state
                             num_records += 1
@@ -167,21 +177,37 @@ def search(
                     remaining(rest[target], known, target, least, stage_digits[stage], grow_to[g])
                     if rest[target, 0] == np.inf:
                         continue
-                    key = objective_value(labels[node, slot], rest[target], compute, active, num_resources, objective)
+                    key = objective_value(labels[here], rest[target], compute, active, num_resources, objective)
                     if key[0] > limit:
                         continue
-                    _, lost = insert(
-                        labels, keys, records, count, target, labels[node, slot], key, records[node, slot], beam
+                    if pooled == records.size:
+                        labels, keys, records = enlarged(labels, keys, records)
+                    _, lost, pooled = insert(
+                        labels, keys, records, slots, count, owned, target, labels[here], key, records[here], pooled
                     )
                     floor = min(floor, lost)
     last = num_nodes - 1
     best = -1
     for slot in range(count[last]):
-        if best < 0 or (keys[last, slot, 0], keys[last, slot, 1]) < (keys[last, best, 0], keys[last, best, 1]):
-            best = slot
+        here = slots[last, slot]
+        if best < 0 or (keys[here, 0], keys[here, 1]) < (keys[best, 0], keys[best, 1]):
+            best = here
     if best < 0:
         return -1, parents, cuts, states, made, np.inf, floor
-    return records[last, best], parents, cuts, states, made, keys[last, best, 0], floor
+    return records[best], parents, cuts, states, made, keys[best, 0], floor
+
+
+@kernel
+def enlarged(labels: Floats, keys: Floats, records: Ints) -> tuple[Floats, Floats, Ints]:
+    """The pool of labels with twice the room."""
+    size = records.size
+    more_labels = np.empty((2 * size, labels.shape[1]), np.float64)
+    more_keys = np.empty((2 * size, 2), np.float64)
+    more_records = np.empty(2 * size, np.int64)
+    more_labels[:size] = labels
+    more_keys[:size] = keys
+    more_records[:size] = records
+    return more_labels, more_keys, more_records
 
 
 @kernel
@@ -210,55 +236,65 @@ def insert(
     labels: Floats,
     keys: Floats,
     records: Ints,
+    slots: Ints,
     count: Ints,
+    owned: Ints,
     node: int,
     vector: Floats,
     key: tuple[float, float],
     record: int,
-    beam: int,
-) -> tuple[bool, float]:
+    pooled: int,
+) -> tuple[bool, float, int]:
     """Add a label to a node, in place of the worst where the beam is full.
 
-    Returns: (whether it was added, the objective of a label left out for want of room or infinity).
+    Args:
+        labels, keys, records: float64[P, F], float64[P, 2], int64[P]: the pool, with room for one more.
+        slots: int32[nodes, beam]: where the labels of a node lie; of the `owned` ones the first `count` are in use.
+        pooled: labels of the pool that nodes own.
+    Returns: (whether it was added, the objective of a label left out for want of room or infinity, pooled).
     """
-    fields = vector.size
+    beam = slots.shape[1]
     slot = 0
     while slot < count[node]:
+        here = slots[node, slot]
         better = worse = False
-        for f in range(fields):
-            if labels[node, slot, f] < vector[f]:
+        for f in range(vector.size):
+            if labels[here, f] < vector[f]:
                 better = True
-            elif labels[node, slot, f] > vector[f]:
+            elif labels[here, f] > vector[f]:
                 worse = True
             if better and worse:
                 break
         if not worse:
-            return False, np.inf
+            return False, np.inf, pooled
         if not better:
             last = count[node] - 1
-            labels[node, slot] = labels[node, last]
-            keys[node, slot] = keys[node, last]
-            records[node, slot] = records[node, last]
+            slots[node, slot] = slots[node, last]
+            slots[node, last] = here
             count[node] = last
             continue
         slot += 1
     place = count[node]
     lost = np.inf
     if place == beam:
-        worst = 0
+        place = 0
         for slot in range(1, beam):
-            if keys[node, slot, 0] > keys[node, worst, 0] or (
-                keys[node, slot, 0] == keys[node, worst, 0] and keys[node, slot, 1] > keys[node, worst, 1]
-            ):
-                worst = slot
-        if key[0] > keys[node, worst, 0] or (key[0] == keys[node, worst, 0] and key[1] >= keys[node, worst, 1]):
-            return False, key[0]
-        place = worst
-        lost = keys[node, worst, 0]
+            here, worst = slots[node, slot], slots[node, place]
+            if keys[here, 0] > keys[worst, 0] or (keys[here, 0] == keys[worst, 0] and keys[here, 1] > keys[worst, 1]):
+                place = slot
+        worst = slots[node, place]
+        if key[0] > keys[worst, 0] or (key[0] == keys[worst, 0] and key[1] >= keys[worst, 1]):
+            return False, key[0], pooled
+        lost = keys[worst, 0]
     else:
         count[node] = place + 1
-    labels[node, place] = vector
-    keys[node, place, 0] = key[0]
-    keys[node, place, 1] = key[1]
-    records[node, place] = record
-    return True, lost
+        if place == owned[node]:
+            owned[node] = place + 1
+            slots[node, place] = pooled
+            pooled += 1
+    here = slots[node, place]
+    labels[here] = vector
+    keys[here, 0] = key[0]
+    keys[here, 1] = key[1]
+    records[here] = record
+    return True, lost, pooled
