@@ -339,8 +339,6 @@ class Engine:
             boxes = (touch.box,) if volume(touch.box) else ()
             ids = tuple(holder.id for holder in holders.values())
             reads.append(Use(touch.operand, touch.tensor, touch.memory, boxes, ids, touch.streamed))
-        price = part.mapped.price
-        static = self.chip.static_pj_per_cycle * self.chip.base_clock_hz / self.fabric.core[part.core].clock_hz
         self.tasks.append(
             Task(
                 event,
@@ -361,8 +359,8 @@ class Engine:
                 tuple(sorted(work.items())),
                 tuple(PortLoad(memory, port, Fraction(rate, self.scale)) for memory, port, rate in loads.ports),
                 tuple(LaneLoad(link, lane, Fraction(rate, self.scale)) for link, lane, rate in loads.lanes),
-                price.energy_pj - static * price.latency_cycles,
-                str(part.mapped.mapping),
+                loads.energy_pj,
+                loads.mapping,
             )
         )
 

@@ -19,22 +19,33 @@ class Loads:
         lanes: (link, lane, rate) of streamed paths.
         ports: (memory, port, rate): streamed paths' memories outside the core, and the core's own homes.
         workspace: (memory, bits) of streamed operands' tiles in homes.
+        energy_pj: of the whole task, without static power.     mapping: its text.
     """
 
     lanes: tuple[tuple[str, str, int], ...]
     ports: tuple[tuple[str, str, int], ...]
     workspace: tuple[tuple[str, int], ...]
+    energy_pj: float
+    mapping: str
 
 
 def loads_of(fabric: Fabric, part: Part) -> Loads:
     """The bookings of a part, worked out once per fabric."""
     known = fabric.loads.get(id(part))
     if known is None or known[0] is not part:
-        known = (part, Loads(*_rates(fabric, part), _workspace(fabric, part)))
+        known = (part, _loads(fabric, part))
         fabric.loads[id(part)] = known
     found = known[1]
     assert isinstance(found, Loads)
     return found
+
+
+def _loads(fabric: Fabric, part: Part) -> Loads:
+    price, chip = part.mapped.price, fabric.chip
+    static = chip.static_pj_per_cycle * chip.base_clock_hz / fabric.core[part.core].clock_hz
+    energy = price.energy_pj - static * price.latency_cycles
+    lanes, ports = _rates(fabric, part)
+    return Loads(lanes, ports, _workspace(fabric, part), energy, str(part.mapped.mapping))
 
 
 def _rates(fabric: Fabric, part: Part) -> tuple[tuple[tuple[str, str, int], ...], tuple[tuple[str, str, int], ...]]:

@@ -24,7 +24,7 @@ GOALS: tuple[Goal, ...] = ("latency", "energy", "edp", "memory")
 BUDGET = 60
 """Whole schedules tried by default (one more is made of the picked options, mapped carefully)."""
 
-HOPELESS = 1.1
+HOPELESS = 1.02
 """A placed schedule this much worse than the best one is not retimed: starting things earlier gains less."""
 
 Progress = Callable[[str, int, int], None]
