@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from functools import cache
+from math import inf
 from typing import get_args
 
 import pytest
 
 from tests.oracles.brute import Nests, all_nests, num_runs, small_problem
-from tests.oracles.world import build, matmul, memory
+from tests.oracles.world import build, matmul, memory, pool
 from weft.cost import price
 from weft.cost.legal import broken
 from weft.mapper import Mapped, Objective, best_mapping
+from weft.mapper.pack import find, pack
+from weft.mapper.solve import OBJECTIVES as NUMBERS
 from weft.mapper.solve import value
 from weft.mapper.space import candidates, fixed_spatial, lattice, successors
+from weft.model.chip import Systolic
 from weft.model.mapping import Problem, parse_mapping
 from weft.model.schedule import Infeasible
 
@@ -168,6 +172,21 @@ def test_a_refusal_says_what_is_needed_in_one_line() -> None:
         "op on core: its smallest tiles do not fit (needs 36 bits of 'l1', which has 35); "
         "cut the op into smaller tiles, stream an operand, or enlarge the memory"
     )
+
+
+def idle_systolic() -> Problem:
+    """A pool on an array whose weights would rest: it has none, so the array is crossed once."""
+    levels = [(replace(memory("l1", "rw", "double"), size_bits=120), "IO", "D1 D2")]
+    return build(pool(2, 5, 2, 2), {"D1": 3, "D2": 4}, levels, memory("dram", "rw"), systolic=Systolic("D1", "D2", "W"))
+
+
+def test_the_search_says_of_its_best_nest_what_the_formula_says() -> None:
+    for problem in (idle_systolic(), *map(small_problem, range(40))):
+        packed = pack(problem, fixed_spatial(problem.op, problem.core), 4096)
+        for objective in OBJECTIVES:
+            found = find(packed, NUMBERS[objective], 64, inf)
+            if found.mapping is not None and found.floor > found.value:
+                assert found.value == pytest.approx(value(price(problem, found.mapping), objective)[0], rel=SAME)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
