@@ -176,10 +176,10 @@ def test_a_refusal_says_what_is_needed_in_one_line() -> None:
 
 def idle_systolic() -> Problem:
     """A pool on an array whose weights would rest: it has none, so the array is crossed once."""
-    # Ports so wide that the array's own cycles decide.
+    # Crossing so large an array takes longer than any port.
     levels = [(memory("l1", "rw", widths=(1024, 8)), "IO", "D1 D2")]
     top = memory("dram", "rw", widths=(1024, 8))
-    return build(pool(2, 5, 2, 2), {"D1": 3, "D2": 4}, levels, top, systolic=Systolic("D1", "D2", "W"))
+    return build(pool(2, 5, 2, 2), {"D1": 30, "D2": 40}, levels, top, systolic=Systolic("D1", "D2", "W"))
 
 
 def test_the_search_says_of_its_best_nest_what_the_formula_says() -> None:
