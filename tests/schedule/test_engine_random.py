@@ -147,19 +147,19 @@ def _events(schedule: Schedule) -> Iterator[Transfer]:
 
 
 SHARES = {
-    "written back": 0.1,
-    "streamed": 0.5,
-    "resident": 0.5,
-    "fetched again": 0.1,
-    "tiles": 0.1,
-    "split": 0.1,
-    "core to core": 0.1,
-    "several hops": 0.1,
-    "streamed over hops": 0.1,
-    "exclusive": 0.1,
-    "full duplex": 0.1,
-    "set-up": 0.1,
-    "in parallel": 0.1,
+    "written back": 0.25,
+    "streamed": 0.6,
+    "resident": 0.7,
+    "fetched again": 0.06,
+    "tiles": 0.15,
+    "split": 0.2,
+    "core to core": 0.3,
+    "several hops": 0.2,
+    "streamed over hops": 0.12,
+    "exclusive": 0.25,
+    "full duplex": 0.5,
+    "set-up": 0.4,
+    "in parallel": 0.35,
 }
 """Least part of the worlds in which each must happen."""
 
@@ -186,7 +186,7 @@ def look_at(seeds: range) -> Counter[str]:
 @pytest.mark.parametrize("block", range(4))
 def test_every_solution_is_valid_and_adds_up(block: int) -> None:
     seen = look_at(range(block * BLOCK, (block + 1) * BLOCK))
-    missing = {name: seen[name] for name, share in SHARES.items() if seen[name] < share * BLOCK / 2}
+    missing = {name: seen[name] for name, share in SHARES.items() if seen[name] < share * BLOCK / 3}
     assert not missing, f"these no longer happen often enough to be tested: {missing}"
 
 
@@ -201,7 +201,10 @@ def test_many_solutions_are_valid_and_add_up(block: int) -> None:
 
 @pytest.mark.parametrize("seed", [2, 3, 4, 7])
 def test_the_same_seed_gives_the_same_schedule(seed: int) -> None:
-    assert solved(seed)[2] == solved(seed)[2] or fingerprint(seed) == fingerprint(seed)
+    first, again = (solved(seed)[2] for _ in range(2))
+    assert isinstance(first, Solution)
+    assert isinstance(again, Solution)
+    assert (first.schedule, first.energy_pj, first.peaks) == (again.schedule, again.energy_pj, again.peaks)
 
 
 def test_the_schedule_does_not_depend_on_how_strings_hash() -> None:

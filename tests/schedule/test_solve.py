@@ -149,6 +149,18 @@ def test_a_core_that_no_link_leads_to_is_refused_with_the_chip() -> None:
     assert check_chip(chip) == ["a link must lead from 'dram' to 'mb' of core 'b'"] * 3
 
 
+def test_an_input_that_is_an_output_and_that_no_op_reads_stays_where_it_is() -> None:
+    workload = network(
+        [("Conv", "c", ["x", "w"], "y", {}), ("Reshape", "r", ["through", "flat"], "out", {})],
+        {"x": (1, 4, 4, 4), "through": (1, 2, 2)},
+        {"w": (2, 4, 1, 1)},
+        {"y": (1, 2, 4, 4), "out": (4,)},
+        {"flat": [4]},
+    )
+    found = solution(workload, ONE_CORE)
+    assert not [transfer for transfer in found.schedule.transfers if transfer.tensor == "through"]
+
+
 # -- what stays, what is split -----------------------------------------------------------------------------------------
 
 

@@ -108,6 +108,8 @@ class Engine:
                 per_part.append(touched)
             raw.append(per_part)
         for tensor in self.workload.tensors:
+            if tensor.name in self.keep and tensor.role in ("input", "weight"):
+                boxes.setdefault(tensor.name, []).append(tensor.whole())  # an output as it is, read by no op
             if tensor.name in boxes:
                 self.grids[tensor.name] = make_grid(tensor.shape, boxes[tensor.name])
         for index, per_part in enumerate(raw):
