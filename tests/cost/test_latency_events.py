@@ -3,8 +3,8 @@
 The claim: a nest whose outer iterations are all alike, double-buffered throughout, takes
 max(compute, busy of each port) per outer iteration. Alike means nothing ragged, no halo, no partial sums that leave
 their first place, and the outermost loop above every tile. Ports serve the earliest need first, word by word. It then
-holds unless two ports are nearly saturated and one of them serves several flows: what a port loses while the other
-serves another flow, two buffers between them cannot win back. docs/latency_check.md has the numbers.
+holds on nearly all nests; the few exceptions seen all have two nearly saturated ports, one of which serves several
+flows. docs/latency_check.md has the numbers.
 """
 
 from __future__ import annotations

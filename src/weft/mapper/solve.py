@@ -20,7 +20,7 @@ from weft.model.schedule import Infeasible
 Objective = Literal["latency", "energy", "edp"]
 OBJECTIVES: dict[Objective, int] = {"latency": LATENCY, "energy": ENERGY, "edp": EDP}
 
-BEAM = 4
+BEAM = 64
 """Labels kept per node that do not dominate one another. What is left out beyond them bounds how good the rest is."""
 
 FIRST_STATES = 192
