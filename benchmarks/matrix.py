@@ -13,6 +13,7 @@ from pathlib import Path
 from weft import zoo
 from weft.chips import library
 from weft.run import InfeasibleResult, run
+from weft.schedule.solve import BUDGET
 
 SHARED = ("resnet8", "mobilenet_v1", "deepautoencoder", "fsrcnn", "resnet18_weights_missing")
 
@@ -20,7 +21,7 @@ SHARED = ("resnet8", "mobilenet_v1", "deepautoencoder", "fsrcnn", "resnet18_weig
 def main() -> int:
     """Run all pairs; exit 1 if any fails or lacks its proof."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--budget", type=int, default=120)
+    parser.add_argument("--budget", type=int, default=BUDGET)
     parser.add_argument("--only", action="append")
     parser.add_argument("--chip", action="append")
     parser.add_argument("--models", type=Path, default=Path(__file__).parents[2] / "shared" / "models")
