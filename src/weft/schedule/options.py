@@ -161,7 +161,11 @@ def _canonical(problem: Problem) -> object:
                 number[place.memory] = len(number)
                 shapes.append(replace(chip.memory(place.memory), name=""))
     links = {name for _, places in problem.setting.places for place in places for name in place.links}
-    joins = tuple((l.bandwidth_bits, l.latency_cycles, l.pj_per_bit, l.clock_hz) for l in chip.links if l.name in links)
+    joins = tuple(
+        (l.bandwidth_bits, l.latency_cycles, l.pj_per_bit, l.clock_hz, l.half_duplex)
+        for l in chip.links
+        if l.name in links
+    )
     chains = tuple(
         (
             name,

@@ -44,35 +44,28 @@ class Grid:
 
     def _join(self, groups: list[list[Cell]], axis: int) -> list[list[Cell]]:
         """Joins groups (each a full box of cells) that are neighbours along `axis` and alike along all others."""
-        spans = {}
+        spans: dict[Cell, tuple[Cell, list[Cell]]] = {}
         for group in groups:
             low = tuple(min(cell[a] for cell in group) for a in range(len(self.edges)))
             high = tuple(max(cell[a] for cell in group) for a in range(len(self.edges)))
-            spans[low, high] = group
+            spans[low] = (high, group)
         joined: list[list[Cell]] = []
-        done: set[tuple[Cell, Cell]] = set()
-        for low, high in sorted(spans):
-            if (low, high) in done:
+        done: set[Cell] = set()
+        for low in sorted(spans):
+            if low in done:
                 continue
-            group = list(spans[low, high])
-            end = high
+            end, first = spans[low]
+            group = list(first)
             while True:
-                next_low = (*low[:axis], end[axis] + 1, *low[axis + 1 :])
-                match = next(
-                    (
-                        other
-                        for other in spans
-                        if other[0] == next_low
-                        and all(other[1][a] == end[a] for a in range(len(end)) if a != axis)
-                        and other not in done
-                    ),
-                    None,
-                )
-                if match is None:
+                following = (*low[:axis], end[axis] + 1, *low[axis + 1 :])
+                if following not in spans or following in done:
                     break
-                done.add(match)
-                group += spans[match]
-                end = (*end[:axis], match[1][axis], *end[axis + 1 :])
+                high, more = spans[following]
+                if any(high[a] != end[a] for a in range(len(end)) if a != axis):
+                    break
+                done.add(following)
+                group += more
+                end = high
             joined.append(group)
         return joined
 
