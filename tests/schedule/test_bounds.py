@@ -130,3 +130,26 @@ def test_halves_of_an_op_are_followed_by_halves_of_the_next() -> None:
     assert limits(workload, chip).critical_path_cycles == 2 * 64 // 2 + 2 * 64 // 2
     found = solution(workload, chip)
     assert found.bounds.latency_cycles <= found.schedule.latency_cycles
+
+
+def test_a_part_may_start_when_the_shortest_part_before_it_has_ended() -> None:
+    """Ten channels in thirds of 3, 3 and 4: the longest part of the second op may follow a short one of the first."""
+    workload = network(
+        [("Conv", "a", ["x", "wa"], "y", {}), ("Relu", "b", ["y"], "z", {})],
+        {"x": (1, 4, 8, 8)},
+        {"wa": (10, 4, 1, 1)},
+        {"z": (1, 10, 8, 8)},
+    )
+    names = "abc"
+    chip = bus_chip(
+        tuple(array_core(name, f"m{name}", rows=1) for name in names),
+        tuple(memory(f"m{name}", BIG, 256) for name in names),
+        width=4096,
+    )
+    mapper = Mapper(workload, chip, "latency", "fixed")
+    thirds = {
+        op.name: [o for o in options_for(mapper, op)[0] if len(o.parts) == 3 and o.name[:2] in ("K/", "G/")]
+        for op in workload.ops
+    }
+    assert all(thirds.values())
+    assert bounds(workload, chip, thirds).critical_path_cycles == 4 * 64 + 3 * 64
