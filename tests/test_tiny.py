@@ -74,4 +74,4 @@ def test_what_a_chip_cannot_run_is_a_result(model: str) -> None:
     found = run(model, replace(diana, cores=(diana.core("digital"),)))
     assert isinstance(found, InfeasibleResult)
     assert found.to_json()["status"] == "infeasible"
-    assert str(found.reason).startswith("pool: no core of 'diana' takes a pool (MaxPool)")
+    assert str(found.reason).startswith("pool: no core of 'diana' takes pool ops (MaxPool)")

@@ -79,7 +79,7 @@ def test_a_network_that_cannot_run_is_infeasible(weft, no_softmax):
     got = weft("run", "resnet8", "--chip", no_softmax, "--json", "-")
     assert got.code == 3
     assert got.err == (
-        "infeasible: softmax: no core of 'tpu_like' takes a softmax (Softmax); "
+        "infeasible: softmax: no core of 'tpu_like' takes softmax ops (Softmax); "
         "add the kind to a core's ops, or a core that takes it\n"
     )
     assert got.json["status"] == "infeasible"
@@ -89,7 +89,7 @@ def test_a_network_that_cannot_run_is_infeasible(weft, no_softmax):
 def test_an_op_that_a_core_does_not_take_is_infeasible(weft):
     got = weft(*MAP, "--op", "conv", "--core", "pooling", "--json", "-")
     assert got.code == 3
-    assert got.err == "infeasible: conv: core 'pooling' does not take a conv\n"
+    assert got.err == "infeasible: conv: core 'pooling' does not take conv ops\n"
     assert got.json["status"] == "infeasible"
 
 

@@ -16,7 +16,8 @@ from tests.schedule.worlds import make_chip, make_workload
 from weft.model.chip import Chip
 from weft.model.schedule import Infeasible, Schedule, Transfer
 from weft.model.workload import Workload
-from weft.run.run import prove, streaming_problem
+from weft.run.proof import prove
+from weft.run.run import streaming_problem
 from weft.schedule import GOALS, Solution, solve
 from weft.schedule.options import Mapper
 

@@ -13,7 +13,8 @@ from weft.model.workload import Workload
 from weft.read.chip import read_chip
 from weft.read.onnx import read_model
 from weft.read.precision import assume_precision
-from weft.run.run import prove, streaming_problem
+from weft.run.proof import prove
+from weft.run.run import streaming_problem
 from weft.schedule import Solution
 from weft.schedule.bounds import bounds
 from weft.schedule.engine import Engine

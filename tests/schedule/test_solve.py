@@ -11,7 +11,7 @@ from tests.schedule.small import array_core, bus_chip, memory, network
 from weft.model.chip import Chip, check_chip
 from weft.model.schedule import Infeasible
 from weft.model.workload import Workload
-from weft.run.run import prove
+from weft.run.proof import prove
 from weft.schedule import GOALS, Goal, Solution, solve
 from weft.schedule.options import Mapper, options_for
 from weft.schedule.solve import _Search
@@ -118,7 +118,7 @@ def test_an_op_that_no_core_takes_is_named_with_its_kind_and_operator() -> None:
     found = solve(residual(), chip)
     assert isinstance(found, Infeasible)
     assert str(found) == (
-        "sum: no core of 'small' takes a elementwise (Add); add the kind to a core's ops, or a core that takes it"
+        "sum: no core of 'small' takes elementwise ops (Add); add the kind to a core's ops, or a core that takes it"
     )
 
 

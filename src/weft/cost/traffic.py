@@ -12,7 +12,7 @@ from typing import Literal
 from weft.cost.cuts import Cut, Line, Profile, Visits, cuts, profile, served, visits
 from weft.cost.result import FlowTotal, Room
 from weft.model.chip import Flow, Link, Memory, Port
-from weft.model.mapping import Mapping, Place, Problem
+from weft.model.mapping import Mapping, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +169,6 @@ def rooms(problem: Problem, traffic: tuple[CutTraffic, ...]) -> tuple[Room, ...]
 def traffic(problem: Problem, mapping: Mapping) -> tuple[CutTraffic, ...]:
     """All cuts, inputs first, each operand from the array outwards."""
     return tuple(cut_traffic(problem, mapping, cut) for cut in cuts(problem, mapping))
-
-
-def places_used(problem: Problem, mapping: Mapping, operand: str) -> tuple[Place, ...]:
-    """The places of an operand that a mapping uses, innermost first."""
-    known = {place.memory: place for place in problem.setting.of(operand)}
-    return tuple(known[rest.memory] for rest in mapping.chain(operand))
 
 
 def _fresh(cut: Cut, profiles: tuple[Profile, ...]) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from weft.errors import MappingError
 from weft.model.chip import Chip, Core
-from weft.model.workload import Op, Slot
+from weft.model.workload import Op
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +164,6 @@ class Setting:
 
     def of(self, operand: str) -> tuple[Place, ...]:
         return next(places for name, places in self.places if name == operand)
-
-
-def slot_of(op: Op, operand: str) -> Slot:
-    """The slot of an operand by its letter."""
-    return next(item.slot for item in op.operands if item.name == operand)
 
 
 @dataclass(frozen=True, slots=True)

@@ -223,7 +223,12 @@ class RunResult:
                     "reason": self.proof.numerics_reason,
                 },
             },
-            "search": {"schedules": self.solution.tried, "mappings": self.solution.searched, "seed": self.seed},
+            "search": {
+                "schedules": self.solution.tried,
+                "mappings": self.solution.searched,
+                "options_without_mapping": [str(reason) for reason in self.solution.not_mapped],
+                "seed": self.seed,
+            },
             "notes": [{"subject": note.subject, "text": note.text} for note in self.notes],
             "cpu_seconds": self.cpu_seconds,
         }

@@ -6,23 +6,20 @@ import time
 from collections.abc import Mapping as Map
 from typing import Literal
 
-from weft.cost.legal import RULES as MAPPING_RULES
-from weft.cost.legal import broken
 from weft.errors import ModelError, OptionError, suggestion
-from weft.execute.replay import check_replay
 from weft.mapper import Objective
 from weft.mapper.solve import value
 from weft.model.chip import Chip, Core, Precision
 from weft.model.mapping import Problem
-from weft.model.rules import check
-from weft.model.schedule import Infeasible, Violation
+from weft.model.schedule import Infeasible
 from weft.model.workload import Op, Workload
 from weft.read import load
 from weft.read.chip import read_chip
 from weft.read.fold import fold
 from weft.read.precision import assume_precision
-from weft.run.result import InfeasibleResult, MappedOp, MapResult, Proof, RunResult
-from weft.schedule import GOALS, Goal, Solution, solve
+from weft.run.proof import prove
+from weft.run.result import InfeasibleResult, MappedOp, MapResult, RunResult
+from weft.schedule import GOALS, Goal, solve
 from weft.schedule.options import Mapper, setting_for
 from weft.schedule.solve import BUDGET, Progress
 
@@ -120,7 +117,7 @@ def map_model(
             where = f"core '{core}'" if core else f"no core of '{silicon.name}'"
             verb = "does not take" if core else "takes"
             return InfeasibleResult(
-                model, silicon.name, objective, Infeasible(item.name, f"{where} {verb} a {item.kind}")
+                model, silicon.name, objective, Infeasible(item.name, f"{where} {verb} {item.kind} ops")
             )
         if isinstance(best, Infeasible):
             return InfeasibleResult(model, silicon.name, objective, best)
@@ -136,19 +133,6 @@ def map_model(
         tuple(skipped),
         workload.notes,
     )
-
-
-def prove(workload: Workload, chip: Chip, solution: Solution) -> Proof:
-    """Rules over the schedule and over every mapping in it, and the replay."""
-    facts = check(workload, chip, solution.schedule)
-    wrong = list(facts.violations)
-    mapped = {(part.problem, part.mapped.mapping) for option in solution.options for part in option.parts}
-    for problem, mapping in mapped:
-        for found in broken(problem, mapping):
-            wrong.append(Violation(found.rule, f"{problem.op.name}: {found.subject}", 0, found.needs, found.has))
-    replayed = check_replay(solution.schedule, chip)
-    differences = tuple(str(item) for item in replayed.differences)
-    return Proof(facts.checked + len(mapped) * len(MAPPING_RULES), tuple(wrong), replayed.ok, differences)
 
 
 def streaming_problem(mapper: Mapper, op: Op, core: Core, chip: Chip) -> Problem:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -41,7 +41,7 @@ def array_cycles(option: Option, chip: Chip) -> list[tuple[str, int]]:
     ]
 
 
-def bounds(workload: Workload, chip: Chip, options: dict[str, Sequence[Option]]) -> Bounds:
+def bounds(workload: Workload, chip: Chip, options: Mapping[str, Sequence[Option]]) -> Bounds:
     """Bounds over all schedules that pick one of `options` for each op.
 
     compute:   the least array time of each op, shared out over all cores that could take it.
@@ -96,7 +96,7 @@ def compulsory_bits(workload: Workload, but: frozenset[tuple[str, str]] = frozen
     return sum(most.values()), written
 
 
-def _at_the_outermost(chip: Chip, options: dict[str, Sequence[Option]]) -> frozenset[tuple[str, str]]:
+def _at_the_outermost(chip: Chip, options: Mapping[str, Sequence[Option]]) -> frozenset[tuple[str, str]]:
     """(op, operand) pairs that some option has a core read or write in the outermost memory itself."""
     return frozenset(
         (option.op, operand)
@@ -156,7 +156,7 @@ def _offchip_pj(chip: Chip, read: int, written: int) -> float:
     return read * min(out, default=0.0) + written * min(into, default=0.0)
 
 
-def _critical_path(workload: Workload, chip: Chip, options: dict[str, Sequence[Option]]) -> int:
+def _critical_path(workload: Workload, chip: Chip, options: Mapping[str, Sequence[Option]]) -> int:
     """The longest chain of producers and consumers [base cycles].
 
     For each op two times that no schedule beats: when its first part ends and when its last one does.

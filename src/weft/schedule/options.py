@@ -118,7 +118,6 @@ class Mapper:
         self.objective = objective
         self.spatial = spatial
         self.effort = (1, QUICK_STATES) if quick else (BEAM, STATE_LIMIT)
-        self.asked = 0
         self._known: dict[object, Mapped | Infeasible] = {}
         self._widths = {tensor.name: tensor.bits for tensor in workload.tensors}
 
@@ -140,7 +139,6 @@ class Mapper:
         return Problem(op, widths, self.chip, setting)
 
     def map(self, problem: Problem) -> Mapped | Infeasible:
-        self.asked += 1
         key = _canonical(problem)
         if key not in self._known:
             self._known[key] = best_mapping(problem, self.objective, self.spatial, *self.effort)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from bisect import bisect_left
 from dataclasses import dataclass
 
@@ -77,8 +76,3 @@ def make_grid(shape: tuple[int, ...], boxes: list[Box]) -> Grid:
             tuple(sorted({0, size, *(edge for box in boxes for edge in box[axis])})) for axis, size in enumerate(shape)
         )
     )
-
-
-def cell_volume(grid: Grid, cell: Cell) -> int:
-    """Elements of a piece."""
-    return math.prod(edges[c + 1] - edges[c] for edges, c in zip(grid.edges, cell, strict=True))

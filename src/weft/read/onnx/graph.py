@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -138,20 +138,6 @@ class Emitted:
 
 
 Builder = Callable[[Graph, Node], Emitted]
-
-
-@dataclass(slots=True)
-class Loops:
-    """Dims of an op under construction, in order; `axis` returns an affine map over them."""
-
-    dims: dict[str, int] = field(default_factory=dict)
-
-    def add(self, name: str, size: int) -> str:
-        self.dims[name] = size
-        return name
-
-    def items(self) -> tuple[tuple[str, int], ...]:
-        return tuple(self.dims.items())
 
 
 def axis(size: int, *terms: tuple[str, int] | str, offset: int = 0) -> Axis:
