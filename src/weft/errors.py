@@ -1,29 +1,59 @@
-"""What a user can get wrong: one line saying what must hold, what was given, and the way out."""
+"""What a user can get wrong: one line per problem, saying what must hold, what was given, and the way out."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Generic, TypeVar
+
+SHOWN = 20
+"""Problems of one input that are spelt out; of the rest their number is given."""
+
+LONGEST = 100
+"""Characters of a name that may still be a misspelt one."""
+
 
 class UserError(Exception):
-    """Something the user can put right. The CLI prints it as one line and exits with 2.
+    """Something the user can put right. The CLI prints each of its problems as one line and exits with 2.
 
     Args:
         message: what must hold, not what was given ("bandwidth must be positive, not -3").
         where:   file, line and thing it concerns ("chip.yaml:12 memory 'l2'").
         remedy:  the way out ("give it in bits per cycle").
+        order:   where it stands among problems of the same input, for `together`: its place in a text.
     >>> print(UserError("size must be positive, not 0", where="a.yaml:3", remedy="give it in KiB"))
     a.yaml:3: size must be positive, not 0; give it in KiB
     """
 
-    def __init__(self, message: str, *, where: str | None = None, remedy: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, where: str | None = None, remedy: str | None = None, order: tuple[int, ...] = ()
+    ) -> None:
         self.message = message
         self.where = where
         self.remedy = remedy
+        self.order = order
+        self.others: tuple[UserError, ...] = ()
         super().__init__(message)
 
-    def __str__(self) -> str:
+    @property
+    def problems(self) -> tuple[UserError, ...]:
+        """This problem, and those of the same input that were found beside it."""
+        return (self, *self.others)
+
+    @property
+    def line(self) -> str:
+        """This problem alone, on one line whatever the names in it hold."""
         head = f"{self.where}: " if self.where else ""
         tail = f"; {self.remedy}" if self.remedy else ""
-        return f"{head}{self.message}{tail}"
+        return "".join(
+            char if char.isprintable() else " " if char.isspace() else "?" for char in f"{head}{self.message}{tail}"
+        )
+
+    def __str__(self) -> str:
+        lines = [problem.line for problem in self.problems[:SHOWN]]
+        if len(self.problems) > SHOWN:
+            lines.append(f"and {len(self.problems) - SHOWN} more; put these right first")
+        return "\n".join(lines)
 
 
 class ModelError(UserError):
@@ -42,6 +72,56 @@ class OptionError(UserError):
     """A command-line option or argument that does not hold."""
 
 
+E = TypeVar("E", bound=UserError)
+
+
+def together(problems: Sequence[E]) -> E:
+    """One error for several problems of one input, at least one; a problem alone stays what it is.
+
+    >>> print(together([ChipError("b must hold", order=(2,)), ChipError("a must hold", order=(1,))]))
+    a must hold
+    b must hold
+    """
+    flat = sorted((problem for error in problems for problem in error.problems), key=lambda problem: problem.order)
+    for problem in flat:
+        problem.others = ()
+    first = flat[0]
+    first.others = tuple(flat[1:])
+    assert isinstance(first, type(problems[0]))
+    return first
+
+
+class Gathered(Generic[E]):
+    """The problems of one input, while reading goes on past them.
+
+    >>> problems = Gathered(ChipError)
+    >>> for size in (0, 1):
+    ...     with problems.go_on():
+    ...         raise ChipError(f"size must be positive, not {-size}")
+    >>> problems.settle()
+    Traceback (most recent call last):
+    weft.errors.ChipError: size must be positive, not 0
+    size must be positive, not -1
+    """
+
+    def __init__(self, family: type[E]) -> None:
+        self.family = family
+        self.found: list[E] = []
+
+    @contextmanager
+    def go_on(self) -> Iterator[None]:
+        """Keep a problem of the part read inside, and go on behind it."""
+        try:
+            yield
+        except self.family as error:
+            self.found.append(error)
+
+    def settle(self) -> None:
+        """Raise what was found, all at once; nothing where there is nothing."""
+        if self.found:
+            raise together(self.found)
+
+
 def suggestion(name: str, known: tuple[str, ...] | list[str]) -> str:
     """A remedy that names the nearest known names, or all of them where none is near.
 
@@ -50,9 +130,19 @@ def suggestion(name: str, known: tuple[str, ...] | list[str]) -> str:
     >>> suggestion("zzz", ["b", "a"])
     'known: a, b'
     """
+    near = nearest(name, known)
+    return f"did you mean '{near}'?" if near else "known: " + ", ".join(sorted(known))
+
+
+def nearest(name: str, known: tuple[str, ...] | list[str]) -> str | None:
+    """The known name that `name` looks like; None where it looks like none.
+
+    >>> nearest("tpu_lik", ["tpu_like", "diana"])
+    'tpu_like'
+    """
     import difflib
 
+    if len(name) > LONGEST:
+        return None
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
-    if near:
-        return f"did you mean '{near[0]}'?"
-    return "known: " + ", ".join(sorted(known))
+    return near[0] if near else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from weft.cli import options as o
 from weft.cli.console import Column, console, table
-from weft.cli.guard import DONE, INPUT, complain, guarded
+from weft.cli.guard import DONE, INPUT, complain_of, guarded
 from weft.errors import OptionError, UserError, suggestion
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def check(
     verbose: o.Verbose = False,
     debug: o.Debug = False,
 ) -> int:
-    """Read models and chips and say what they hold; a file that cannot be read gives one line."""
+    """Read models and chips and say what they hold; a file that cannot be read gives one line per problem."""
     dims = o.dims_of(dim)
     from weft.read.chip import read_chip
 
@@ -47,7 +47,7 @@ def check(
             else:
                 _model(screen, file, silicon, dims, verbose)
         except UserError as error:
-            complain(f"error: {error}")
+            complain_of(error)
             failed = True
     return INPUT if failed else DONE
 

@@ -1,5 +1,5 @@
-"""What happens when a command cannot give a result: one line to standard error, and the exit code that says whose turn
-it is (1 weft's, 2 the user's, 3 nobody's: there is no such schedule)."""
+"""What happens when a command cannot give a result: one line per problem to standard error, and the exit code that says
+whose turn it is (1 weft's, 2 the user's, 3 nobody's: there is no such schedule)."""
 
 from __future__ import annotations
 
@@ -25,6 +25,12 @@ def complain(text: str) -> None:
     print(" ".join(text.splitlines()), file=sys.stderr)
 
 
+def complain_of(error: UserError) -> None:
+    """One line to standard error for each problem that `error` carries."""
+    for line in str(error).splitlines():
+        complain(f"error: {line}")
+
+
 def guarded(command: Callable[P, int]) -> Callable[P, None]:
     """A command that returns its exit code, as one that leaves with it whatever happens."""
 
@@ -34,7 +40,7 @@ def guarded(command: Callable[P, int]) -> Callable[P, None]:
         try:
             code = command(*args, **kwargs)
         except UserError as error:
-            complain(f"error: {error}")
+            complain_of(error)
             code = INPUT
         except KeyboardInterrupt:
             complain("interrupted: no result")

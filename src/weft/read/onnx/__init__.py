@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from weft.errors import ModelError
 from weft.model.workload import Workload
 from weft.read.onnx.emit import emit
 from weft.read.onnx.infer import infer
@@ -38,12 +37,7 @@ def read_model(source: str | Path | Any, dims: Mapping[str, int] | None = None, 
 
 
 def _read(model: Any, dims: Mapping[str, int], where: str, name: str) -> Workload:
-    try:
-        return emit(infer(prepare(model, dims, where=where, name=name)))
-    except ModelError as error:
-        if "\n" not in str(error):
-            raise
-        raise ModelError(" ".join(str(error).split())) from None  # a name in the file has line breaks
+    return emit(infer(prepare(model, dims, where=where, name=name)))
 
 
 def _graph_name(model: Any) -> str:
