@@ -97,11 +97,21 @@ def touched(op: Op, operand: Operand) -> int:
     return extent
 
 
+def worked_on(problem: Problem) -> list[tuple[int, int]]:
+    """Bits of what a unit works on, and bits that it takes: both factors of a product, else the widest input."""
+    inputs, weights = problem.core.op_widths
+    bits = {operand.name: problem.width(operand.name) for operand in problem.op.inputs}
+    if problem.op.kind in ("conv", "gemm", "matmul"):
+        first, second = problem.op.inputs
+        return [(bits[first.name], inputs), (bits[second.name], weights)]
+    return [(max(bits.values()), inputs)]
+
+
 def nothing_waits_less_than_it_works(problem: Problem, mapping: Mapping, told: Price) -> None:
     """Latency is at least every port's and link's own time, and the array's."""
     assert all(cycles <= told.latency_cycles for _, cycles in told.busy)
     steps = [ceil(size / mapping.unrolled(dim)) for dim, size in problem.op.dims]
-    assert told.compute_cycles == prod(steps)
+    assert told.compute_cycles == prod(steps) * prod(ceil(bits / unit) for bits, unit in worked_on(problem))
     assert told.latency_cycles >= prod(steps)
 
 
@@ -143,7 +153,8 @@ def parts_sum_to_totals(problem: Problem, mapping: Mapping, told: Price) -> None
     """Energy is that of operations, of whole accesses, of bits over links, and of time; cycles add up as well."""
     chip, core = problem.chip, problem.core
     static = chip.static_pj_per_cycle * chip.base_clock_hz / core.clock_hz
-    energy = core.op_pj * problem.op.iterations + (core.active_pj_per_cycle + static) * told.latency_cycles
+    scale = prod(bits / unit for bits, unit in worked_on(problem))
+    energy = scale * core.op_pj * problem.op.iterations + (core.active_pj_per_cycle + static) * told.latency_cycles
     busy: dict[str, int] = {}
     for flow in told.flows:
         if flow.flow == "link":

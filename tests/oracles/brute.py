@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.oracles.loops import Run, _Sums
+from tests.oracles.loops import Run, _pj_per_operation, _Sums
 from tests.oracles.nests import interleavings, rest_chains
 from tests.oracles.world import (
     GHZ,
@@ -104,11 +104,12 @@ def all_nests(problem: Problem, spatial: tuple[Unroll, ...], sizes: Sizes) -> Ne
         for part in parts[1:]:
             total = (total[:, None, :] + part[None, :, :]).reshape(-1, total.shape[1])
         compute = float(np.prod([-(-n // Mapping(spatial, (), ()).unrolled(dim)) for dim, n in problem.op.dims]))
+        compute *= Run(problem, Mapping((), (), ())).passes()
         steady = np.maximum(compute + total[:, 1], total[:, 3 + len(memories) :].max(axis=1))
         latency = problem.core.launch_cycles + total[:, 2] + steady
         chip, core = problem.chip, problem.core
         static = core.active_pj_per_cycle + chip.static_pj_per_cycle * chip.base_clock_hz / core.clock_hz
-        energy = core.op_pj * problem.op.iterations + total[:, 0] + static * latency
+        energy = _pj_per_operation(problem) * problem.op.iterations + total[:, 0] + static * latency
         values.append(np.stack([latency, energy], axis=1))
         rooms.append(total[:, 3 : 3 + len(memories)])
     return Nests(tuple(memories), capacity, np.concatenate(values), np.concatenate(rooms))

@@ -198,6 +198,7 @@ class _Network:
         head = dict.fromkeys(by_port, 0)
         ready: dict[str, list[tuple[int, Job]]] = {port: [] for port in by_port}
         now, steps, finished = 0, list[int](), 0
+        each = work = self.work.passes()
         at_once = [job for job in self.jobs if job.waits == 0]
         self._settle(at_once, ready)
         finished = sum(job.done for job in self.jobs)
@@ -231,7 +232,9 @@ class _Network:
                         job.done = True
                         finished += 1
                         freed += job.after
-            if works and array is not None:
+            work -= works
+            if work == 0 and array is not None:
+                work = each
                 steps.append(now)
                 freed += array.after
             opened = []

@@ -118,7 +118,7 @@ def count(problem: Problem, mapping: Mapping, runner: type[Run] | None = None) -
         flows={key: (bits, accesses, busy) for key, (bits, accesses, busy) in sums.flows.items()},
         busy=dict(sums.busy),
         room=room,
-        compute=len(run.entered[0]),
+        compute=len(run.entered[0]) * run.passes(),
         fill=fill,
         drain=drain,
         exposed=exposed,
@@ -129,9 +129,24 @@ def count(problem: Problem, mapping: Mapping, runner: type[Run] | None = None) -
     return replace(counted, energy_pj=_energy_pj(problem, counted))
 
 
+def _operand_bits(problem: Problem) -> tuple[int, ...]:
+    """Bits of what a unit works on: the two factors of a product, else the widest input."""
+    bits = {operand.name: problem.width(operand.name) for operand in problem.op.operands if operand.slot != "O"}
+    if problem.op.kind in ("conv", "gemm", "matmul"):
+        first, second = (next(o for o in problem.op.operands if o.slot == slot) for slot in "IW")
+        return bits[first.name], bits[second.name]
+    return (max(bits.values()),)
+
+
+def _pj_per_operation(problem: Problem) -> float:
+    """Energy in proportion to the pairs of bits that meet."""
+    bits = _operand_bits(problem)
+    return problem.core.op_pj * prod(bits) / prod(problem.core.op_widths[: len(bits)])
+
+
 def _energy_pj(problem: Problem, counted: Counted) -> float:
     chip, core = problem.chip, problem.core
-    energy = core.op_pj * problem.op.iterations
+    energy = _pj_per_operation(problem) * problem.op.iterations
     for (_, _, name, port_name, flow), (bits, accesses, _) in counted.flows.items():
         if flow == "link":
             energy += bits * chip.link(name).pj_per_bit
@@ -390,6 +405,11 @@ class Run:
 
     def _side(self, name: str) -> int:
         return next(dim.size for dim in self.core.array if dim.name == name)
+
+    def passes(self) -> int:
+        """Cycles of a unit until each part of one operand has met each part of the other."""
+        widths = zip(_operand_bits(self.problem), self.problem.core.op_widths, strict=False)
+        return len(list(itertools.product(*(range(0, bits, unit) for bits, unit in widths))))
 
     def skew(self) -> int:
         """Cycles in which a systolic array fills and empties, for each fold."""

@@ -132,6 +132,13 @@ class OneCopy(Run):
         return bits
 
 
+class OnePass(Run):
+    """Takes operands of any width in one cycle."""
+
+    def passes(self) -> int:
+        return 1
+
+
 def accesses_of_totals(problem: Problem, mapping: Mapping) -> Counted:
     """Rounds to whole accesses once per flow, not once per transfer."""
     counted = count(problem, mapping)
@@ -180,6 +187,7 @@ RUNS = (
     NoHalo,
     PaddingFetched,
     OneCopy,
+    OnePass,
 )
 MISCOUNTS: dict[str, Callable[[Problem, Mapping], Counted]] = {
     **{runner.__name__: _with(runner) for runner in RUNS},

@@ -13,6 +13,7 @@ from weft.cost.cuts import cuts
 from weft.cost.price import active_pj_per_cycle
 from weft.cost.tables import BUSY, ENDS, ENERGY, EXPOSED, Lattice, table_of
 from weft.cost.traffic import pipes
+from weft.cost.units import op_pj
 from weft.model.mapping import Mapping, Problem
 
 Telling = Callable[[Problem, Mapping], Counted]
@@ -51,7 +52,7 @@ def kernel(problem: Problem, mapping: Mapping) -> Counted:
     flows: dict[FlowKey, tuple[int, int, int]] = defaultdict(lambda: (0, 0, 0))
     busy = np.zeros(len(names))
     room: dict[tuple[str, str], int] = {}
-    energy, exposed, partial = problem.core.op_pj * problem.op.iterations, 0, False
+    energy, exposed, partial = op_pj(problem) * problem.op.iterations, 0, False
     ends = {True: 0, False: 0}
     for cut in cuts(problem, mapping):
         lattice = Lattice(tuple(dim for dim, _ in cut.state), tuple((size,) for _, size in cut.state))

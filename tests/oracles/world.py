@@ -137,6 +137,7 @@ def build(
     clock_hz: int = GHZ,
     systolic: Systolic | None = None,
     launch: int = 0,
+    units: tuple[int, int] = (8, 8),
 ) -> Problem:
     """One core with `levels` (memory, slots, array dims served: both written as letters or names apart by blanks).
 
@@ -157,6 +158,7 @@ def build(
         0.25,
         systolic,
         launch,
+        op_widths=units,
     )
     passed = passed or []
     memories = (*(item for item, _, _ in levels), *passed, top)
@@ -207,6 +209,7 @@ def templates() -> dict[str, Problem]:
             dram,
             widths=(5, 3, 7),
             clock_hz=2 * GHZ,
+            units=(4, 2),
         ),
         "strided row": build(
             conv_row(4, 2, k=2, stride=3, pad=(0, 2)),
@@ -273,6 +276,7 @@ def templates() -> dict[str, Problem]:
             optional="l2",
             widths=(6, 8, 4),
             accumulator=9,
+            units=(4, 4),
         ),
         "broadcast": build(
             broadcast_add(5, 3),

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from weft.cost.result import Price
 from weft.cost.traffic import CutTraffic, rooms, traffic
+from weft.cost.units import op_pj, passes
 from weft.model.mapping import Mapping, Problem
 
 
@@ -23,7 +24,7 @@ def price(problem: Problem, mapping: Mapping) -> Price:
         for flow in item.flows:
             name = flow.port if flow.flow == "link" else f"{flow.memory}.{flow.port}"
             busy[name] = busy.get(name, 0) + flow.busy_cycles
-    compute = 1
+    compute = passes(problem)
     for dim, size in problem.op.dims:
         compute *= -(-size // mapping.unrolled(dim))
     parts = Price(
@@ -34,7 +35,7 @@ def price(problem: Problem, mapping: Mapping) -> Price:
         skew_cycles=_skew(problem, every),
         drain_cycles=sum(item.last_cycles for item in every if item.cut.index and item.cut.operand.slot == "O"),
         busy=tuple(sorted(busy.items())),
-        op_pj=core.op_pj * problem.op.iterations,
+        op_pj=op_pj(problem) * problem.op.iterations,
         active_pj=0.0,
         flows=tuple(flow for item in every for flow in item.flows),
         room=tuple(

@@ -11,6 +11,7 @@ import numpy as np
 from weft.cost.kernels import Floats, Ints
 from weft.cost.price import active_pj_per_cycle
 from weft.cost.tables import BUSY, EXPOSED, CutTable, Tables, build, crossings
+from weft.cost.units import op_pj, passes
 from weft.mapper.kernels import reachable_least, search
 from weft.mapper.space import compute_cycles, lattice, successors
 from weft.model.mapping import Loop, Mapping, Problem, Rest, Unroll
@@ -117,7 +118,7 @@ def pack(problem: Problem, spatial: tuple[Unroll, ...], most: int, optimistic: b
     states = sizes.states()
     allowed = _allowed(problem, tables, states)
     start = np.zeros(fields, np.float64)
-    start[0] = problem.core.op_pj * op.iterations
+    start[0] = op_pj(problem) * op.iterations
     start[2] = problem.core.launch_cycles
     start[EXPOSED] = _skew_of_one_fold(problem)
     grow = _growth(tables)
@@ -141,7 +142,7 @@ def pack(problem: Problem, spatial: tuple[Unroll, ...], most: int, optimistic: b
         _comes(problem, digits, memories),
         start,
         capacity,
-        float(compute_cycles(op, spatial)),
+        float(compute_cycles(op, spatial) * passes(problem)),
         active_pj_per_cycle(problem),
     )
 

@@ -148,7 +148,8 @@ class Core:
     Args:
         ops:       op kinds it takes.
         array:     its sides; the product of sizes is its compute units.
-        op_pj:     energy of one MAC (or one elementwise operation) [pJ].
+        op_pj:     energy of one MAC (or one elementwise operation) on operands of `op_widths` [pJ].
+        op_widths: bits of the input and of the weight that one unit takes in a cycle; wider ones take several passes.
         levels:    its memories, innermost first.
         accumulator_bits: width of a partial sum.
         active_pj_per_cycle: energy per cycle while it runs, beside MACs and memories [pJ].
@@ -166,6 +167,7 @@ class Core:
     systolic: Systolic | None = None
     launch_cycles: int = 0
     note: str = ""
+    op_widths: tuple[int, int] = (8, 8)
 
     @property
     def units(self) -> int:
@@ -357,8 +359,8 @@ def _wrong_sizes(chip: Chip) -> list[str]:
         if link.bandwidth_bits < 1 or link.clock_hz < 1:
             wrong.append(f"link '{link.name}': bandwidth and clock must be positive")
     for core in chip.cores:
-        if core.clock_hz < 1 or core.accumulator_bits < 1 or any(dim.size < 1 for dim in core.array):
-            wrong.append(f"core '{core.name}': clock, accumulator and array sides must be positive")
+        if min(core.clock_hz, core.accumulator_bits, *core.op_widths, *(dim.size for dim in core.array)) < 1:
+            wrong.append(f"core '{core.name}': clock, accumulator, operand widths and array sides must be positive")
         for level in core.chain("O"):
             if chip.memory(level.memory).size_bits < core.accumulator_bits:
                 wrong.append(

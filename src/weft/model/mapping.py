@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from weft.errors import MappingError
 from weft.model.chip import Chip, Core
-from weft.model.workload import Op
+from weft.model.workload import MAC_KINDS, Op
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,3 +189,12 @@ class Problem:
     def width(self, operand: str) -> int:
         """Bits per finished element."""
         return dict(self.widths)[operand]
+
+    @property
+    def op_widths(self) -> tuple[int, int]:
+        """Bits of the two operands that a unit works on: of a product its factors, else the widest input and 0."""
+        wide = [self.width(operand.name) for operand in self.op.inputs]
+        if self.op.kind not in MAC_KINDS:
+            return max(wide, default=0), 0
+        factors = {operand.slot: self.width(operand.name) for operand in reversed(self.op.inputs)}
+        return factors.get("I", 0), factors.get("W", 0)

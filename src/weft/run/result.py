@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from weft.cost.result import Price
+from weft.cost.units import passes
 from weft.mapper import Mapped
 from weft.model.chip import Chip
 from weft.model.mapping import Problem
@@ -137,7 +138,7 @@ class RunResult:
                     "end_cycle": end,
                     "busy_cycles": busy,
                     "energy_pj": sum(task.energy_pj for task in tasks),
-                    "utilisation": op.iterations / units if units else 0.0,
+                    "utilisation": op.iterations * passes(option.parts[0].problem) / units if units else 0.0,
                     "folded": list(op.folded),
                     "streamed": sorted({name for part in option.parts for name, _, away in part.homes if away}),
                     "mapping": str(option.parts[0].mapped.mapping),
@@ -285,7 +286,7 @@ class MappedOp:
 
     def to_json(self) -> Json:
         price, core, op = self.price, self.problem.core, self.op
-        utilised = op.iterations / core.units
+        utilised = op.iterations * passes(self.problem) / core.units
         steady = price.compute_cycles + price.exposed_cycles + price.skew_cycles
         stalls = {
             "launch": price.launch_cycles,

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from collections.abc import Mapping as Map
 from typing import Literal
 
+from weft.cost.units import passes
 from weft.errors import ModelError, OptionError, suggestion
 from weft.mapper import Objective
 from weft.mapper.solve import value
 from weft.model.chip import Chip, Core, Precision
 from weft.model.mapping import Problem
 from weft.model.schedule import Infeasible
-from weft.model.workload import Op, Workload
+from weft.model.workload import Note, Op, Workload
 from weft.read import load
 from weft.read.chip import read_chip
 from weft.read.fold import fold
@@ -70,7 +72,18 @@ def run(
     proof = prove(workload, silicon, solution)
     spent["proof"] = time.process_time() - clock
     return RunResult(
-        model, objective, spatial, seed, budget, workload, silicon, solution, proof, assumed, spent, workload.notes
+        model,
+        objective,
+        spatial,
+        seed,
+        budget,
+        workload,
+        silicon,
+        solution,
+        proof,
+        assumed,
+        spent,
+        (*workload.notes, *pass_notes(part.problem for option in solution.options for part in option.parts)),
     )
 
 
@@ -131,7 +144,7 @@ def map_model(
         mapper.searched,
         time.process_time() - started,
         tuple(skipped),
-        workload.notes,
+        (*workload.notes, *pass_notes(item.problem for item in mapped)),
     )
 
 
@@ -152,6 +165,19 @@ def prepared(model: str, chip: Chip, dims: Map[str, int] | None, precision: str)
         return workload, None
     assumed: Precision = chip.precision
     return assume_precision(workload, assumed)
+
+
+def pass_notes(problems: Iterable[Problem]) -> tuple[Note, ...]:
+    """A note for each op and kind of core whose units are narrower than the operands."""
+    notes: list[Note] = []
+    for problem in problems:
+        count = passes(problem)
+        if count > 1:
+            wide, unit = (
+                "x".join(str(bits) for bits in pair if bits) for pair in (problem.op_widths, problem.core.op_widths)
+            )
+            notes.append(Note(problem.op.name, f"{wide}-bit operands on units of {unit} bit: {count} passes each"))
+    return tuple(dict.fromkeys(notes))
 
 
 def _best_core(mapper: Mapper, op: Op, chip: Chip, only: str | None, goal: Objective) -> MappedOp | Infeasible | None:

@@ -176,9 +176,9 @@ def _canonical(problem: Problem) -> object:
     )
     free = tuple((number[name], bits) for name, bits in problem.setting.free_bits if name in number)
     axes = tuple((operand.name, operand.slot, operand.axes) for operand in op.operands)
-    cost = (core.op_pj, core.accumulator_bits, core.clock_hz, core.active_pj_per_cycle, core.systolic, core.array)
+    cost = (core.op_pj, core.op_widths, core.accumulator_bits, core.clock_hz, core.active_pj_per_cycle)
     return (
-        (op.kind, op.dims, axes, op.barrier, problem.widths, cost, core.launch_cycles),
+        (op.kind, op.dims, axes, op.barrier, problem.widths, cost, core.systolic, core.array, core.launch_cycles),
         (tuple(shapes), joins, chains, free, problem.setting.path_divisor, problem.setting.resident),
     )
 
@@ -288,7 +288,7 @@ def _twins(chip: Chip) -> tuple[tuple[str, ...], ...]:
     groups: dict[object, list[str]] = {}
     for core in chip.cores:
         shape = tuple((replace(chip.memory(l.memory), name=""), l.slots, l.serves) for l in core.levels)
-        key = (core.ops, core.array, core.op_pj, core.accumulator_bits, core.clock_hz, shape)
+        key = (core.ops, core.array, core.op_pj, core.op_widths, core.accumulator_bits, core.clock_hz, shape)
         groups.setdefault(key, []).append(core.name)
     return tuple(tuple(names) for names in groups.values())
 

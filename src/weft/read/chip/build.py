@@ -172,6 +172,7 @@ def _port(
 def _core(name: str, form: CoreForm, chip: ChipForm, document: Document) -> tuple[Core, list[Memory]]:
     top: Loc = ("cores", name)
     clock_hz = form.clock or chip.clock
+    widths = form.op_precision or chip.precision
     sides = frozenset(form.array)
     _once(form.ops, (*top, "ops"), document)
     for side, side_form in form.array.items():
@@ -215,6 +216,7 @@ def _core(name: str, form: CoreForm, chip: ChipForm, document: Document) -> tupl
         ops=frozenset(form.ops),
         array=tuple(ArrayDim(side, it.size, tuple(it.dataflow), it.shares) for side, it in form.array.items()),
         op_pj=form.op_energy,
+        op_widths=(widths.inputs, widths.weights),
         levels=tuple(levels),
         accumulator_bits=form.accumulator,
         clock_hz=clock_hz,

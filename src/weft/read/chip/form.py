@@ -139,12 +139,22 @@ class SystolicForm(Form):
     stationary: Literal["W", "O"]
 
 
+class OpPrecisionForm(Form):
+    """Bits of the operands that one unit takes in a cycle."""
+
+    inputs: Bits = 8
+    weights: Bits = 8
+
+
 class CoreForm(Form):
     """Something that computes."""
 
     ops: list[Kind] = Field(min_length=1)
     array: dict[Name, SideForm] = Field(min_length=1)
     op_energy: Energy = Field(description="of one MAC, or one elementwise operation")
+    op_precision: OpPrecisionForm | None = Field(
+        None, description="widths of the operands that a unit takes in a cycle and op_energy is given for"
+    )
     accumulator: Bits = Field(description="width of a partial sum")
     memories: dict[Name, CoreMemoryForm] = Field({}, description="its own, innermost first")
     levels: dict[str, list[Slot]] = Field({}, description="shared memories it works from, above its own, nearest first")
@@ -309,6 +319,7 @@ def _keys_at(loc: Loc) -> list[str]:
         ("cores",): CoreForm,
         ("cores", "array"): SideForm,
         ("cores", "systolic"): SystolicForm,
+        ("cores", "op_precision"): OpPrecisionForm,
         ("cores", "memories"): CoreMemoryForm,
         ("cores", "memories", "ports"): PortForm,
         ("links",): LinkForm,
