@@ -53,13 +53,13 @@ def test_the_output_s_width_does_not_count() -> None:
 
 
 def test_what_is_no_product_works_on_its_widest_input() -> None:
-    maximum = build(pool(2, 3, 2), {"D1": 1}, [], memory("m", "rw"), widths=(12, 8, 8), units=(8, 2))
+    maximum = build(pool(2, 3, 2, 1), {"D1": 1}, [], memory("m", "rw"), widths=(12, 8, 8), units=(8, 2))
     assert passes(maximum) == 2
     assert op_pj(maximum) == pytest.approx(0.5 * 12 / 8)
 
 
 def test_an_op_without_inputs_costs_one_operation() -> None:
-    maximum = build(pool(2, 3, 2), {"D1": 1}, [], memory("m", "rw"))
+    maximum = build(pool(2, 3, 2, 1), {"D1": 1}, [], memory("m", "rw"))
     nothing = replace(maximum, op=replace(maximum.op, operands=maximum.op.operands[-1:]))
     assert passes(nothing) == 1
     assert op_pj(nothing) == 0.5

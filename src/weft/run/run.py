@@ -173,9 +173,8 @@ def pass_notes(problems: Iterable[Problem]) -> tuple[Note, ...]:
     for problem in problems:
         count = passes(problem)
         if count > 1:
-            wide, unit = (
-                "x".join(str(bits) for bits in pair if bits) for pair in (problem.op_widths, problem.core.op_widths)
-            )
+            pairs = [pair for pair in zip(problem.op_widths, problem.core.op_widths, strict=True) if pair[0]]
+            wide, unit = ("x".join(map(str, bits)) for bits in zip(*pairs, strict=True))
             notes.append(Note(problem.op.name, f"{wide}-bit operands on units of {unit} bit: {count} passes each"))
     return tuple(dict.fromkeys(notes))
 
