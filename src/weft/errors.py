@@ -96,8 +96,7 @@ class Gathered(Generic[E]):
 
     >>> problems = Gathered(ChipError)
     >>> for size in (0, 1):
-    ...     with problems.go_on():
-    ...         raise ChipError(f"size must be positive, not {-size}")
+    ...     problems.add(ChipError(f"size must be positive, not {-size}"))
     >>> problems.settle()
     Traceback (most recent call last):
     weft.errors.ChipError: size must be positive, not 0
@@ -115,6 +114,10 @@ class Gathered(Generic[E]):
             yield
         except self.family as error:
             self.found.append(error)
+
+    def add(self, error: E) -> None:
+        """Keep a problem and go on."""
+        self.found.append(error)
 
     def settle(self) -> None:
         """Raise what was found, all at once; nothing where there is nothing."""

@@ -287,3 +287,68 @@ def test_a_name_with_line_breaks_stays_on_one_line():
     assert of([node("Foo", ["x"], ["y"], name="a\nb")], {"x": [2]}, {"y": None}) == (
         "net: node 'a b': every operator must be one that weft knows, not Foo; export the network without it"
     )
+
+
+def lines(model, dims=None):
+    with pytest.raises(ModelError) as caught:
+        read_model(model, dims)
+    return str(caught.value).splitlines()
+
+
+def test_symbols_and_unknown_operators_come_all_at_once():
+    nodes = [
+        node("Foo", ["a"], ["f"], name="f1"),
+        node("Foo", ["f"], ["g"], name="f2"),
+        node("If", ["g"], ["h"], name="branch"),
+        node("Foo", ["h", "b"], ["y"], name="f3", domain="mine"),
+    ]
+    assert lines(make_model(nodes, {"a": ["batch", 3], "b": ["batch", None]}, {"y": None})) == [
+        "net: input 'a' and 1 more: every dim must have a size, and axis 0 is the symbol 'batch'; give --dim batch=N",
+        "net: input 'b': every dim must have a size, and axis 1 has none; give --dim b_1=N",
+        "net: node 'f1' and 1 more: every operator must be one that weft knows, not Foo; export the network without it",
+        "net: node 'branch': every operator must be one that weft knows, not If; export the branch that is taken",
+        "net: node 'f3': every operator must be one that weft knows, not Foo of domain 'mine'; "
+        "export the network with standard ONNX operators",
+    ]
+
+
+def test_a_misspelt_dim_does_not_also_count_as_missing():
+    model = make_model([node("Relu", ["x"], ["y"])], {"x": ["batch", "tokens"]}, {"y": None})
+    assert lines(model, {"bach": 2}) == [
+        "net: --dim must name a symbolic dim of the model, not 'bach'; did you mean 'batch'?",
+        "net: input 'x': every dim must have a size, and axis 1 is the symbol 'tokens'; give --dim tokens=N",
+    ]
+
+
+def test_shapes_that_cannot_be_are_named_without_those_that_follow():
+    nodes = [
+        node("MatMul", ["x", "w"], ["p"], name="first"),
+        node("Relu", ["p"], ["q"], name="follows"),
+        node("MatMul", ["x", "v"], ["r"], name="second"),
+        node("Add", ["q", "r"], ["y"], name="join"),
+    ]
+    model = make_model(nodes, {"x": [3, 8]}, {"y": None}, {"w": random(4, 3), "v": random(5, 3)})
+    assert [line.split(": ")[1] for line in lines(model)] == ["node 'first'", "node 'second'"]
+
+
+def test_nodes_that_cannot_be_read_are_all_named():
+    weights = {"w": random(4, 2, 3, 3), "v": random(5, 2, 3, 3)}
+    nodes = [
+        node("Conv", ["x", "w"], ["p"], name="first"),
+        node("Conv", ["x", "v"], ["q"], name="second"),
+        node("Concat", ["p", "q"], ["y"], name="join", axis=1),
+    ]
+    assert lines(make_model(nodes, {"x": [1, 3, 8, 8]}, {"y": None}, weights)) == [
+        "net: node 'first': channels must agree: the input has 3, the weights [4, 2, 3, 3], in 1 group(s); "
+        "export the network again",
+        "net: node 'second': channels must agree: the input has 3, the weights [5, 2, 3, 3], in 1 group(s); "
+        "export the network again",
+    ]
+
+
+def test_a_tensor_that_nobody_makes_is_named_once():
+    nodes = [node("Relu", ["z"], ["a"], name="r"), node("Add", ["z", "a"], ["y"], name="s")]
+    assert lines(make_model(nodes, {"x": [2]}, {"y": None})) == [
+        "net: node 'r' and 1 more: input 'z' must be made by a node, or be an input or initializer of the graph; "
+        "export the network again"
+    ]

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from weft.errors import Gathered, ModelError
 from weft.model.workload import Workload
 from weft.read.onnx.emit import emit
-from weft.read.onnx.infer import infer
+from weft.read.onnx.infer import infer, refuse_unknown
 from weft.read.onnx.proto import open_file, prepare
 
 
@@ -37,7 +38,11 @@ def read_model(source: str | Path | Any, dims: Mapping[str, int] | None = None, 
 
 
 def _read(model: Any, dims: Mapping[str, int], where: str, name: str) -> Workload:
-    return emit(infer(prepare(model, dims, where=where, name=name)))
+    problems = Gathered(ModelError)
+    raw = prepare(model, dims, where=where, name=name, problems=problems)
+    refuse_unknown(raw, problems)
+    problems.settle()
+    return emit(infer(raw))
 
 
 def _graph_name(model: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weft.errors import ModelError
+from weft.errors import Gathered, ModelError
 from weft.model.workload import Note, Op, Tensor, TensorRole, View, Workload
 from weft.read.dtypes import dtype_bits
 from weft.read.onnx.graph import Graph
@@ -12,18 +12,21 @@ from weft.read.onnx.table import BUILDERS
 def emit(graph: Graph) -> Workload:
     """The workload of a graph.
 
-    Errors: ModelError where nothing is left to compute.
+    Errors: ModelError for what does not hold of a node, of all of them at once, and where nothing is left to compute.
     """
     ops: list[Op] = []
     views: list[View] = []
     notes: list[Note] = list(graph.notes)
     tensors: dict[str, Tensor] = {}
+    problems = Gathered(ModelError)
     for node in graph.nodes:
-        made = BUILDERS[node.op_type](graph, node)
-        ops += made.ops
-        views += made.views
-        notes += made.notes
-        tensors.update((tensor.name, tensor) for tensor in made.tensors)
+        with problems.go_on():
+            made = BUILDERS[node.op_type](graph, node)
+            ops += made.ops
+            views += made.views
+            notes += made.notes
+            tensors.update((tensor.name, tensor) for tensor in made.tensors)
+    problems.settle()
     if not ops:
         raise ModelError(
             "a network must compute something, and no operator is left of this one",

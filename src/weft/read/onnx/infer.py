@@ -13,12 +13,12 @@ import onnx.helper
 import onnx.numpy_helper
 from onnx.shape_inference import infer_node_outputs
 
-from weft.errors import ModelError
+from weft.errors import Gathered, ModelError
 from weft.model.workload import Note
 from weft.read.onnx.elementwise import elementwise, norm, softmax
 from weft.read.onnx.graph import Array, Graph, Info, Node, Raw, elements
 from weft.read.onnx.pool import pool, pooled_shape
-from weft.read.onnx.proto import dtype_name
+from weft.read.onnx.proto import DEFAULT_DOMAINS, dtype_name
 from weft.read.onnx.table import BUILDERS, COMPARISONS
 
 _FOLDABLE = frozenset(
@@ -50,42 +50,75 @@ _OUT_OF_SCOPE = {
 }
 
 
+_COMPUTED = _FOLDABLE | {"Constant", "Shape", "Size"}
+"""Operators that may need no builder."""
+
+
+def refuse_unknown(raw: Raw, problems: Gathered[ModelError]) -> None:
+    """One problem for each operator that weft knows in no way, pointing at the first node of it."""
+    unknown: dict[tuple[str, str], list[str]] = {}
+    for node in raw.nodes:
+        domain = "" if node.proto.domain in DEFAULT_DOMAINS else node.proto.domain
+        if domain or node.op_type not in BUILDERS.keys() | _COMPUTED:
+            unknown.setdefault((domain, node.op_type), []).append(node.name)
+    for (domain, op_type), names in unknown.items():
+        problems.add(_unknown_operator(raw, op_type, domain, names))
+
+
+def _unknown_operator(raw: Raw, op_type: str, domain: str, names: list[str]) -> ModelError:
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    standard = _OUT_OF_SCOPE.get(op_type, "export the network without it")
+    return ModelError(
+        f"every operator must be one that weft knows, not {op_type}" + (f" of domain '{domain}'" if domain else ""),
+        where=f"{raw.where}: node '{names[0]}'{more}",
+        remedy="export the network with standard ONNX operators" if domain else standard,
+    )
+
+
 def infer(raw: Raw) -> Graph:
     """The graph with every shape known, constants folded and dead nodes left out.
 
-    Errors:  ModelError for an operator that weft does not know, or a shape that cannot be found.
+    Errors:  ModelError for an operator that weft does not know, or a shape that cannot be found: all of them at once
+             but for those that follow from another.
     """
     infos: dict[str, Info] = dict(raw.inputs)
     known: dict[str, Callable[[], Array | None]] = {}
     notes = list(raw.notes)
+    problems = Gathered(ModelError)
+    broken: set[str] = set()
     for name, tensor in raw.constants.items():
-        infos[name] = _initializer_info(tensor, raw.where)
-        known[name] = _lazy(tensor)
+        with problems.go_on():
+            infos[name] = _initializer_info(tensor, raw.where)
+            known[name] = _lazy(tensor)
+            continue
+        broken.add(name)
     used = {name for node in raw.nodes for name in node.inputs} | set(raw.outputs)
     nodes: list[Node] = []
     for node in raw.nodes:
-        values = _fold(raw, node, infos, known)
-        if values is not None:
-            for output, value in zip(node.outputs, values, strict=False):
-                if output:
-                    infos[output] = Info(tuple(value.shape), _array_dtype(value))
-                    known[output] = _given(value)
-            notes.append(Note(node.name, f"{node.op_type} computed while reading: it depends on constants only"))
-            continue
-        if node.op_type not in BUILDERS:
-            raise ModelError(
-                f"every operator must be one that weft knows, not {node.op_type}",
-                where=f"{raw.where}: node '{node.name}'",
-                remedy=_OUT_OF_SCOPE.get(node.op_type, "export the network without it"),
-            )
-        _check_outputs(raw, node, used)
-        for output, info in _infer_node(raw, node, infos, known).items():
-            infos[output] = info
-            stated = raw.declared.get(output)
-            if stated is not None and stated.shape != info.shape:
-                text = f"'{output}' is declared {list(stated.shape)}, and follows as {list(info.shape)}: that counts"
-                notes.append(Note(node.name, text))
-        nodes.append(node)
+        if broken.isdisjoint(node.inputs):
+            with problems.go_on():
+                values = _fold(raw, node, infos, known)
+                if values is not None:
+                    for output, value in zip(node.outputs, values, strict=False):
+                        if output:
+                            infos[output] = Info(tuple(value.shape), _array_dtype(value))
+                            known[output] = _given(value)
+                    text = f"{node.op_type} computed while reading: it depends on constants only"
+                    notes.append(Note(node.name, text))
+                    continue
+                if node.op_type not in BUILDERS:
+                    raise _unknown_operator(raw, node.op_type, "", [node.name])
+                _check_outputs(raw, node, used)
+                for output, info in _infer_node(raw, node, infos, known).items():
+                    infos[output] = info
+                    stated = raw.declared.get(output)
+                    if stated is not None and stated.shape != info.shape:
+                        text = f"'{output}' is declared {list(stated.shape)}, and follows as {list(info.shape)}"
+                        notes.append(Note(node.name, f"{text}: that counts"))
+                nodes.append(node)
+                continue
+        broken.update(filter(None, node.outputs))  # what follows from a problem is none of its own
+    problems.settle()
     live, dead = _split_dead(nodes, raw.outputs)
     notes += [Note(node.name, f"{node.op_type} left out: no output depends on it") for node in dead]
     return Graph(raw.name, raw.where, raw.opset, live, infos, tuple(raw.inputs), raw.outputs, known, tuple(notes))

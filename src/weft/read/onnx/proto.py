@@ -11,12 +11,12 @@ import onnx
 import onnx.helper
 import onnx.inliner
 
-from weft.errors import ModelError, suggestion
+from weft.errors import Gathered, ModelError, nearest, suggestion
 from weft.model.workload import Note
 from weft.read.onnx.graph import Info, Node, Raw
 
 _NO_NUMBERS = (onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING)
-_DEFAULT_DOMAINS = ("", "ai.onnx")
+DEFAULT_DOMAINS = ("", "ai.onnx")
 
 
 def open_file(path: Path) -> Any:
@@ -46,21 +46,24 @@ def open_file(path: Path) -> Any:
     return model
 
 
-def prepare(model: Any, dims: Mapping[str, int], where: str, name: str) -> Raw:
+def prepare(model: Any, dims: Mapping[str, int], where: str, name: str, problems: Gathered[ModelError]) -> Raw:
     """Check a model and put it in order.
 
     Args:    model: a ModelProto, not changed.   dims: sizes of symbolic dims.   where: what errors point at.
+             problems: takes bad dims, tensors that nobody makes, cycles; the graph is whole where it stays empty.
     Returns: the graph with named nodes in topological order, its weights set aside.
-    Errors:  ModelError for a bad dim, a tensor nobody makes, a cycle, a subgraph.
+    Errors:  ModelError where nothing more can be said of the file: names that are no text, no output.
     """
     _check_names(model.graph, where)
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     notes: list[Note] = []
     for sparse in model.graph.sparse_initializer:
-        raise ModelError(
-            "a weight must be stored dense, not sparse",
-            where=f"{where}: initializer '{sparse.values.name}'",
-            remedy="export the network with dense weights",
+        problems.add(
+            ModelError(
+                "a weight must be stored dense, not sparse",
+                where=f"{where}: initializer '{sparse.values.name}'",
+                remedy="export the network with dense weights",
+            )
         )
     model = _light_copy(model)
     if model.functions:
@@ -68,21 +71,27 @@ def prepare(model: Any, dims: Mapping[str, int], where: str, name: str) -> Raw:
         model = onnx.inliner.inline_local_functions(model)
         notes.append(Note(name, f"model-local functions inlined: {inlined}"))
     graph = model.graph
-    opset = next((entry.version for entry in model.opset_import if entry.domain in _DEFAULT_DOMAINS), 1)
-    sizes = _checked_dims(graph, constants, dims, where)
-    inputs = {value.name: _input_info(value, sizes, where) for value in graph.input if value.name not in constants}
+    opset = next((entry.version for entry in model.opset_import if entry.domain in DEFAULT_DOMAINS), 1)
+    _check_dims(graph, constants, dims, where, problems)
+    inputs: dict[str, Info] = {}
+    for value in graph.input:
+        if value.name not in constants:
+            with problems.go_on():
+                inputs[value.name] = _input_info(value, dims, where)
     if not graph.output:
         raise ModelError(
             "a network must have an output, and this one has none", where=where, remedy="export the network again"
         )
-    nodes = tuple(_nodes(graph.node, where))
+    nodes = tuple(_nodes(graph.node))
     outputs = tuple(value.name for value in graph.output)
-    ordered = _sorted(nodes, set(inputs) | set(constants), outputs, where)
-    declared = {
-        value.name: info
-        for value in (*graph.value_info, *graph.output)
-        if (info := _declared_info(value, sizes, where)) is not None
-    }
+    given = {value.name for value in graph.input} | set(constants)
+    ordered = _sorted(nodes, given, outputs, where, problems)
+    declared: dict[str, Info] = {}
+    for value in (*graph.value_info, *graph.output):
+        with problems.go_on():
+            info = _declared_info(value, dims, where)
+            if info is not None:
+                declared[value.name] = info
     return Raw(name, where, opset, ordered, inputs, outputs, constants, declared, tuple(notes))
 
 
@@ -143,18 +152,39 @@ def _symbols(graph: Any, constants: Mapping[str, Any]) -> Iterable[tuple[str, in
                 yield value.name, i, f"{value.name}_{i}"
 
 
-def _checked_dims(graph: Any, constants: Mapping[str, Any], dims: Mapping[str, int], where: str) -> Mapping[str, int]:
-    known = list(dict.fromkeys(name for _, _, name in _symbols(graph, constants)))
+def _check_dims(
+    graph: Any, constants: Mapping[str, Any], dims: Mapping[str, int], where: str, problems: Gathered[ModelError]
+) -> None:
+    """Each size that is given has its dim, and each symbolic dim has its size."""
+    places: dict[str, list[tuple[str, int]]] = {}
+    for tensor, i, symbol in _symbols(graph, constants):
+        places.setdefault(symbol, []).append((tensor, i))
+    known = list(places)
+    meant = {nearest(name, known) for name in dims if name not in known}
     for name, size in dims.items():
-        if name not in known:
-            raise ModelError(
-                f"--dim must name a symbolic dim of the model, not '{name}'",
-                where=where,
-                remedy=suggestion(name, known) if known else "leave it out: every size of this model is fixed",
+        with problems.go_on():
+            if name not in known:
+                raise ModelError(
+                    f"--dim must name a symbolic dim of the model, not '{name}'",
+                    where=where,
+                    remedy=suggestion(name, known) if known else "leave it out: every size of this model is fixed",
+                )
+            if size < 1:
+                raise ModelError(
+                    f"dim '{name}' must be positive, not {size}", where=where, remedy=f"give --dim {name}=1"
+                )
+    for symbol in known:
+        if symbol not in dims and symbol not in meant:
+            (tensor, i), *others = places[symbol]
+            more = f" and {len(others)} more" if others else ""
+            given = "has none" if symbol == f"{tensor}_{i}" else f"is the symbol '{symbol}'"
+            problems.add(
+                ModelError(
+                    f"every dim must have a size, and axis {i} {given}",
+                    where=f"{where}: input '{tensor}'{more}",
+                    remedy=f"give --dim {symbol}=N",
+                )
             )
-        if size < 1:
-            raise ModelError(f"dim '{name}' must be positive, not {size}", where=where, remedy=f"give --dim {name}=1")
-    return dims
 
 
 def _input_info(value: Any, sizes: Mapping[str, int], where: str) -> Info:
@@ -168,15 +198,8 @@ def _input_info(value: Any, sizes: Mapping[str, int], where: str) -> Info:
         if dim.WhichOneof("value") == "dim_value" and dim.dim_value != -1:
             size = int(dim.dim_value)
         else:
-            symbol = dim.dim_param or f"{value.name}_{i}"
-            if symbol not in sizes:
-                given = f"is the symbol '{symbol}'" if dim.dim_param else "has none"
-                raise ModelError(
-                    f"every dim must have a size, and axis {i} {given}",
-                    where=at,
-                    remedy=f"give --dim {symbol}=N",
-                )
-            size = sizes[symbol]
+            # without a size it has its own problem already
+            size = max(1, sizes.get(dim.dim_param or f"{value.name}_{i}", 1))
         if size < 1:
             raise ModelError(
                 f"a size must be positive, and axis {i} is {size}",
@@ -200,7 +223,7 @@ def _declared_info(value: Any, sizes: Mapping[str, int], where: str) -> Info | N
     )
 
 
-def _nodes(protos: Iterable[Any], where: str) -> Iterable[Node]:
+def _nodes(protos: Iterable[Any]) -> Iterable[Node]:
     """Nodes with unique names: their own, or `<op_type>_<index>` where that is empty or repeated."""
     protos = list(protos)
     own = {proto.name for proto in protos}
@@ -212,12 +235,6 @@ def _nodes(protos: Iterable[Any], where: str) -> Iterable[Node]:
             while name in seen or name in own:
                 name += "_"
         seen.add(name)
-        if proto.domain not in _DEFAULT_DOMAINS:
-            raise ModelError(
-                f"every operator must be one that weft knows, not {proto.op_type} of domain '{proto.domain}'",
-                where=f"{where}: node '{name}'",
-                remedy="export the network with standard ONNX operators",
-            )
         attributes = {attribute.name: _attribute(attribute) for attribute in proto.attribute}
         yield Node(name, proto.op_type, tuple(proto.input), tuple(proto.output), attributes, proto)
 
@@ -227,33 +244,49 @@ def _attribute(attribute: Any) -> Any:
     return None if attribute.ref_attr_name else onnx.helper.get_attribute_value(attribute)
 
 
-def _sorted(nodes: tuple[Node, ...], given: set[str], outputs: tuple[str, ...], where: str) -> tuple[Node, ...]:
-    """Nodes in topological order, each as early as the file has it."""
+def _sorted(
+    nodes: tuple[Node, ...],
+    given: set[str],
+    outputs: tuple[str, ...],
+    where: str,
+    problems: Gathered[ModelError],
+) -> tuple[Node, ...]:
+    """Nodes in topological order, each as early as the file has it; as they stand where that cannot be."""
     maker: dict[str, Node] = {}
     for node in nodes:
         for output in filter(None, node.outputs):
             if output in maker or output in given:
                 other = f"node '{maker[output].name}'" if output in maker else "an input or initializer"
-                raise ModelError(
-                    f"a tensor must have one producer, and '{output}' is also made by {other}",
-                    where=f"{where}: node '{node.name}'",
-                    remedy="export the network again",
+                problems.add(
+                    ModelError(
+                        f"a tensor must have one producer, and '{output}' is also made by {other}",
+                        where=f"{where}: node '{node.name}'",
+                        remedy="export the network again",
+                    )
                 )
-            maker[output] = node
+            maker.setdefault(output, node)
+    missing: dict[str, list[str]] = {}
     for node in nodes:
-        for tensor in filter(None, node.inputs):
+        for tensor in filter(None, dict.fromkeys(node.inputs)):
             if tensor not in maker and tensor not in given:
-                raise ModelError(
-                    f"input '{tensor}' must be made by a node, or be an input or initializer of the graph",
-                    where=f"{where}: node '{node.name}'",
-                    remedy="export the network again",
-                )
+                missing.setdefault(tensor, []).append(node.name)
+    for tensor, users_of in missing.items():
+        more = f" and {len(users_of) - 1} more" if len(users_of) > 1 else ""
+        problems.add(
+            ModelError(
+                f"input '{tensor}' must be made by a node, or be an input or initializer of the graph",
+                where=f"{where}: node '{users_of[0]}'{more}",
+                remedy="export the network again",
+            )
+        )
     for tensor in outputs:
         if tensor not in maker and tensor not in given:
-            raise ModelError(
-                f"output '{tensor}' must be made by a node, or be an input or initializer of the graph",
-                where=where,
-                remedy="export the network again",
+            problems.add(
+                ModelError(
+                    f"output '{tensor}' must be made by a node, or be an input or initializer of the graph",
+                    where=where,
+                    remedy="export the network again",
+                )
             )
     waits = {node.name: {maker[t].name for t in node.inputs if t in maker} for node in nodes}
     users: dict[str, list[int]] = {}
@@ -271,15 +304,18 @@ def _sorted(nodes: tuple[Node, ...], given: set[str], outputs: tuple[str, ...], 
             waiting.discard(node.name)
             if not waiting:
                 heapq.heappush(ready, index)
-    if len(ordered) < len(nodes):
-        done = {node.name for node in ordered}
-        stuck = _on_cycle({node.name: waits[node.name] for node in nodes if node.name not in done})
-        raise ModelError(
+    if len(ordered) == len(nodes):
+        return tuple(ordered)
+    done = {node.name for node in ordered}
+    stuck = _on_cycle({node.name: waits[node.name] for node in nodes if node.name not in done})
+    problems.add(
+        ModelError(
             "a network must have no cycle, and this node needs its own output",
             where=f"{where}: node '{stuck}'",
             remedy="export the network again, with its recurrence unrolled",
         )
-    return tuple(ordered)
+    )
+    return nodes
 
 
 def _on_cycle(waits: Mapping[str, set[str]]) -> str:
