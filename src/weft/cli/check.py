@@ -142,42 +142,13 @@ def _chip(screen: Console, file: str) -> None:
 
 
 def _model(screen: Console, file: str, chip: Chip | None, dims: dict[str, int], verbose: bool) -> None:
-    from weft.cli.show_run import key_values, show_notes
+    from weft.cli.check_model import show_model
     from weft.read import load
-    from weft.read.fold import fold
-    from weft.report.words import amount, several
 
-    workload = load(file, dims)
-    if chip is not None:
-        workload = fold(workload, chip.folds)
-    bits = {tensor.name: tensor.bits for tensor in workload.tensors}
-    weights = sum(tensor.elements for tensor in workload.tensors if tensor.role == "weight")
-    unable = [op.name for op in workload.ops if chip is not None and not chip.cores_for(op.kind)]
-    pairs = [
-        ("ops", f"{len(workload.ops)}, {amount(workload.macs)} MACs"),
-        ("params", amount(weights)),
-        ("views", f"{len(workload.views)} that move no data"),
-    ]
-    if chip is not None:
-        folded = sum(len(op.folded) for op in workload.ops)
-        pairs.append(("folded", f"{folded} nodes into the op before them, as '{chip.name}' does"))
-        pairs.append(("cores", "every op has one" if not unable else f"none takes {', '.join(unable[:8])}"))
-    key_values(screen, f"{workload.name}", pairs)
-    columns = [Column("op"), Column("kind"), Column("MACs", True), Column("bits")]
-    columns += [Column("loops")] if chip is None else [Column("loops", wide=True), Column("cores")]
-    rows = []
-    for op in workload.ops:
-        row = [
-            op.name,
-            op.kind,
-            amount(op.macs),
-            " ".join(f"{operand.name}{bits[operand.tensor]}" for operand in op.operands),
-            " ".join(f"{dim}{size}" for dim, size in op.dims if size > 1) or "1",
-        ]
-        if chip is not None:
-            row.append(several([core.name for core in chip.cores_for(op.kind)]) or "none")
-        rows.append(row)
-    table(screen, columns, rows, "Ops (bits per element as the model declares them)")
-    if not verbose:
-        screen.print()
-    show_notes(screen, workload.notes, verbose)
+    if chip is None:
+        show_model(screen, load(file, dims), None, None, verbose)
+        return
+    from weft.run.run import prepared
+
+    workload, assumed = prepared(file, chip, dims, "chip")
+    show_model(screen, workload, chip, assumed, verbose)

@@ -239,6 +239,7 @@ class Workload:
     """A network as weft schedules it.
 
     `ops` are in topological order; a tensor has one or more producing ops, disjoint in what they write.
+    `nodes` are all nodes of the file, by name and ONNX operator: each is in an op, a view or a note.
     """
 
     name: str
@@ -246,6 +247,7 @@ class Workload:
     ops: tuple[Op, ...]
     views: tuple[View, ...] = ()
     notes: tuple[Note, ...] = ()
+    nodes: tuple[tuple[str, str], ...] = ()
 
     def tensor(self, name: str) -> Tensor:
         return self._by_name()[name]

@@ -37,7 +37,7 @@ def emit(graph: Graph) -> Workload:
     names += [name for view in views for name in (view.source, view.tensor)]
     bits = _stated_bits(graph, ops)
     kept = tuple(tensors.get(name) or _tensor(graph, name, bits.get(name)) for name in dict.fromkeys(names))
-    return Workload(graph.name, kept, tuple(ops), tuple(views), tuple(notes))
+    return Workload(graph.name, kept, tuple(ops), tuple(views), tuple(notes), graph.read)
 
 
 def _stated_bits(graph: Graph, ops: list[Op]) -> dict[str, int]:

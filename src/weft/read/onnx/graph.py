@@ -84,6 +84,7 @@ class Graph:
         nodes:  in topological order; each contributes to an output.
         infos:  shape and type of every tensor.
         known:  tensors that are constants, with a way to their values (None where the file has none).
+        read:   name and operator of every node of the file, folded and dead ones too.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Graph:
     outputs: tuple[str, ...]
     known: Mapping[str, Callable[[], Array | None]]
     notes: tuple[Note, ...]
+    read: tuple[tuple[str, str], ...] = ()
 
     def shape(self, tensor: str) -> tuple[int, ...]:
         return self.infos[tensor].shape

@@ -121,7 +121,8 @@ def infer(raw: Raw) -> Graph:
     problems.settle()
     live, dead = _split_dead(nodes, raw.outputs)
     notes += [Note(node.name, f"{node.op_type} left out: no output depends on it") for node in dead]
-    return Graph(raw.name, raw.where, raw.opset, live, infos, tuple(raw.inputs), raw.outputs, known, tuple(notes))
+    read = tuple((node.name, node.op_type) for node in raw.nodes)
+    return Graph(raw.name, raw.where, raw.opset, live, infos, tuple(raw.inputs), raw.outputs, known, tuple(notes), read)
 
 
 def _check_outputs(raw: Raw, node: Node, used: set[str]) -> None:
