@@ -18,7 +18,7 @@ class Sizes:
     """How large a network is.
 
     Args:
-        ops: as read, before a chip folds any.    macs: of one inference.    parameters: elements of all weights.
+        ops: as read, before a chip folds any.    macs: of one inference.    parameters: of weights and biases.
     """
 
     ops: int
@@ -34,11 +34,11 @@ def sizes_of(name: str) -> Sizes:
 
 def measure(name: str) -> Sizes:
     """By building the network."""
+    from weft import zoo
     from weft.read import load
 
     workload = load(name)
-    weights = sum(tensor.elements for tensor in workload.tensors if tensor.role == "weight")
-    return Sizes(len(workload.ops), workload.macs, weights)
+    return Sizes(len(workload.ops), workload.macs, zoo.parameters(zoo.build(name, values=False)))
 
 
 @cache

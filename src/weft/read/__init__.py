@@ -23,7 +23,7 @@ def load(model: str, dims: Mapping[str, int] | None = None) -> Workload:
     from weft.read.onnx import read_model, read_onnx
 
     if model in zoo.names():
-        return read_model(zoo.build(model), dims, name=model)
+        return read_model(zoo.build(model, values=False), dims, name=model)
     path = Path(model)
     if path.suffix == ".pt2":
         raise ModelError(

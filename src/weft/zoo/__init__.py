@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from weft.zoo.registry import build, describe, names
+from weft.zoo.registry import build, describe, names, parameters
 
-__all__ = ["build", "describe", "names"]
+__all__ = ["build", "describe", "names", "parameters"]

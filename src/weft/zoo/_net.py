@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -14,15 +15,23 @@ OPSET = 17
 
 Pads = tuple[int, int, int, int]
 
+Shape = tuple[int, ...]
+
+Attribute = int | float | list[int]
+
+NO_MORE: Mapping[str, tuple[str, Shape]] = {}
+
 
 class Net:
     """Nodes and weights in the order they are added.
 
     Weights are uniform with the variance that keeps activations of one size through ReLU (2 / fan-in), from one
-    seeded generator, so that a network is the same bytes every time.
+    seeded generator, so that a network is the same bytes every time. Without `values` they have a shape and no data,
+    which is all that reading needs: VGG-16 is then 20 kB instead of 553 MB.
     """
 
-    def __init__(self, name: str, seed: int = 0) -> None:
+    def __init__(self, name: str, values: bool = True, seed: int = 0) -> None:
+        self.values = values
         self.rng = np.random.default_rng(seed)
         self.channels: dict[str, int] = {}
         # built in place: the helper's make_graph would copy AlexNet's 244 MB twice
@@ -34,30 +43,38 @@ class Net:
         self.channels[name] = channels
         return name
 
-    def weight(self, name: str, shape: tuple[int, ...], fan_in: int) -> str:
+    def weight(self, name: str, shape: Shape, fan_in: int) -> str:
         """A random initializer; `fan_in` is how many products one output sums."""
+        if not self.values:
+            return self._initializer(name, TensorProto.FLOAT, shape, None)
         values = self.rng.random(shape, dtype=np.float32)
         values -= np.float32(0.5)
         values *= np.float32(math.sqrt(12 * 2.0 / fan_in))  # a uniform width-1 variable has variance 1/12
-        return self._initializer(name, values)
+        return self._initializer(name, TensorProto.FLOAT, shape, values)
 
     def constant(self, name: str, value: float) -> str:
         """A scalar initializer, made once."""
+        return self._once(name, TensorProto.FLOAT, np.asarray(value, dtype=np.float32))
+
+    def integers(self, name: str, *values: int) -> str:
+        """A row of integers, made once: the shape of a Reshape, the bounds of a Slice."""
+        return self._once(name, TensorProto.INT64, np.asarray(values, dtype=np.int64))
+
+    def _once(self, name: str, kind: int, values: npt.NDArray[np.generic]) -> str:
         if any(tensor.name == name for tensor in self.onnx.graph.initializer):
             return name
-        return self._initializer(name, np.asarray(value, dtype=np.float32))
+        return self._initializer(name, kind, values.shape, values)
 
-    def _initializer(self, name: str, values: npt.NDArray[np.float32]) -> str:
+    def _initializer(self, name: str, kind: int, shape: Shape, values: npt.NDArray[np.generic] | None) -> str:
         tensor = self.onnx.graph.initializer.add()
         tensor.name = name
-        tensor.data_type = TensorProto.FLOAT
-        tensor.dims.extend(values.shape)
-        tensor.raw_data = values.tobytes()
+        tensor.data_type = kind
+        tensor.dims.extend(shape)
+        if values is not None:
+            tensor.raw_data = values.tobytes()
         return name
 
-    def add(
-        self, op: str, name: str, inputs: list[str], channels: int | None = None, **attributes: int | list[int] | float
-    ) -> str:
+    def add(self, op: str, name: str, inputs: list[str], channels: int | None = None, **attributes: Attribute) -> str:
         """Any node; its output is `<name>_output_0` and keeps the channels of its first input unless told."""
         output = f"{name}_output_0"
         self.onnx.graph.node.append(helper.make_node(op, inputs, [output], name=name, **attributes))
@@ -69,14 +86,15 @@ class Net:
         name: str,
         source: str,
         outputs: int,
-        kernel: int,
+        kernel: int | tuple[int, int],
         stride: int = 1,
         pads: int | Pads = 0,
         groups: int = 1,
     ) -> str:
-        """Conv with a square kernel and a bias (where an exporter folds its batch normalisation)."""
+        """Conv with a bias (where an exporter folds its batch normalisation); a kernel of one number is square."""
         inputs = self.channels[source] // groups
-        weight = self.weight(f"{name}.weight", (outputs, inputs, kernel, kernel), inputs * kernel * kernel)
+        height, width = (kernel, kernel) if isinstance(kernel, int) else kernel
+        weight = self.weight(f"{name}.weight", (outputs, inputs, height, width), inputs * height * width)
         bias = self.weight(f"{name}.bias", (outputs,), 100)
         return self.add(
             "Conv",
@@ -85,7 +103,7 @@ class Net:
             channels=outputs,
             dilations=[1, 1],
             group=groups,
-            kernel_shape=[kernel, kernel],
+            kernel_shape=[height, width],
             pads=[pads] * 4 if isinstance(pads, int) else list(pads),
             strides=[stride, stride],
         )
@@ -101,15 +119,21 @@ class Net:
         return self.add("Gemm", name, [source, weight, bias], channels=outputs, alpha=1.0, beta=1.0, transB=1)
 
     def model(
-        self, inputs: dict[str, tuple[int, ...]], output: str, shape: tuple[int, ...], rename: str = "output"
+        self, inputs: Mapping[str, Shape], output: str, shape: Shape, more: Mapping[str, tuple[str, Shape]] = NO_MORE
     ) -> onnx.ModelProto:
-        """The finished network: `output` leaves it under the name `rename`."""
+        """The finished network.
+
+        Args:
+            inputs: shape of each graph input.    output, shape: the tensor that leaves under the name "output".
+            more:   further outputs by the name that they leave under: tensor and shape.
+        """
+        outputs = {"output": (output, shape), **more}
+        renamed = {tensor: name for name, (tensor, _) in outputs.items()}
         graph = self.onnx.graph
         for node in graph.node:
-            node.output[:] = [rename if name == output else name for name in node.output]
-            node.input[:] = [rename if name == output else name for name in node.input]
-        graph.input.extend(
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, size) for name, size in inputs.items()
-        )
-        graph.output.append(helper.make_tensor_value_info(rename, TensorProto.FLOAT, shape))
+            node.output[:] = [renamed.get(name, name) for name in node.output]
+            node.input[:] = [renamed.get(name, name) for name in node.input]
+        value = helper.make_tensor_value_info
+        graph.input.extend(value(name, TensorProto.FLOAT, size) for name, size in inputs.items())
+        graph.output.extend(value(name, TensorProto.FLOAT, size) for name, (_, size) in outputs.items())
         return self.onnx

@@ -9,9 +9,8 @@ from weft.zoo._net import Net
 DESCRIPTION = "AlexNet, image classification, 1x3x224x224, 714 M MACs (Krizhevsky 2014, as torchvision has it)"
 
 
-def build() -> onnx.ModelProto:
+def build(net: Net) -> onnx.ModelProto:
     """Five convolutions, three pools, three linear layers; Dropout stays in, as a training export has it."""
-    net = Net("alexnet")
     x = net.input("input", 3)
     for i, (width, kernel, stride, pads, pooled) in enumerate(
         (

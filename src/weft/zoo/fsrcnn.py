@@ -9,13 +9,12 @@ from weft.zoo._net import Net
 DESCRIPTION = "FSRCNN (d 56, s 12, m 4), super-resolution of luma 1x1x540x960, 8.29 G MACs (Dong et al. 2016)"
 
 
-def build() -> onnx.ModelProto:
+def build(net: Net) -> onnx.ModelProto:
     """Feature extraction, shrinking, four mappings, expansion, 16 sub-pixel planes.
 
     The paper's transposed convolution is here a 3x3 convolution that makes the planes of a 4x enlargement, as
     accelerators are given this network; interleaving the planes is left to whatever displays them.
     """
-    net = Net("fsrcnn")
     x = _prelu(net, "feature", net.conv("feature", net.input("input", 1), 56, 5, pads=2))
     x = _prelu(net, "shrink", net.conv("shrink", x, 12, 1))
     for i in range(4):

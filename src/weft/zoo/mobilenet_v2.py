@@ -12,9 +12,8 @@ _STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3
 """(expansion, output channels, blocks, stride of the first): table 2 of the paper."""
 
 
-def build() -> onnx.ModelProto:
+def build(net: Net) -> onnx.ModelProto:
     """The network with batch normalisation folded; ReLU6 is Clip, as exporters write it."""
-    net = Net("mobilenet_v2")
     x = _relu6(net, "stem.relu6", net.conv("stem.conv", net.input("input", 3), 32, 3, 2, 1))
     block = 0
     for expansion, width, count, first_stride in _STAGES:

@@ -1,7 +1,8 @@
-"""The library's networks by name. To add one: a module with `DESCRIPTION` and `build()`, and its name here."""
+"""The library's networks by name. To add one: a module with `DESCRIPTION` and `build(net)`, and its name here."""
 
 from __future__ import annotations
 
+import math
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,22 @@ from weft.errors import ModelError, suggestion
 if TYPE_CHECKING:
     import onnx
 
-_NAMES = ("alexnet", "fsrcnn", "mobilenet_v2", "resnet18", "resnet8")
+_NAMES = (
+    "alexnet",
+    "deepautoencoder",
+    "ds_cnn",
+    "fsrcnn",
+    "mobilenet_v1",
+    "mobilenet_v1_025",
+    "mobilenet_v2",
+    "resnet18",
+    "resnet20",
+    "resnet50",
+    "resnet8",
+    "squeezenet",
+    "tiny_yolo",
+    "vgg16",
+)
 
 
 def names() -> tuple[str, ...]:
@@ -27,12 +43,28 @@ def describe(name: str) -> str:
     return str(import_module(_module(name)).DESCRIPTION)
 
 
-def build(name: str) -> onnx.ModelProto:
+def build(name: str, values: bool = True) -> onnx.ModelProto:
     """The network as ONNX, the same bytes every time.
 
+    Args:   values: false leaves the weights without data, so that a large network is there at once; it can be read
+            and scheduled, and not executed.
     Errors: ModelError where there is no network of that name.
     """
-    return import_module(_module(name)).build()
+    module = import_module(_module(name))
+    from weft.zoo._net import Net
+
+    return module.build(Net(name, values))
+
+
+def parameters(model: onnx.ModelProto) -> int:
+    """Trained values of one of these networks: weights, biases, norms and embeddings; no scalar, no shape, no scale."""
+    from onnx import TensorProto
+
+    return sum(
+        math.prod(tensor.dims)
+        for tensor in model.graph.initializer
+        if tensor.dims and tensor.data_type != TensorProto.INT64 and not tensor.name.endswith(("_scale", "_zero_point"))
+    )
 
 
 def _module(name: str) -> str:

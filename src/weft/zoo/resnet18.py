@@ -9,9 +9,8 @@ from weft.zoo._net import Net
 DESCRIPTION = "ResNet-18, image classification, 1x3x224x224, 1.81 G MACs (He et al. 2016, as torchvision has it)"
 
 
-def build() -> onnx.ModelProto:
+def build(net: Net) -> onnx.ModelProto:
     """The network with batch normalisation folded into convolutions, as exported for inference."""
-    net = Net("resnet18")
     x = net.relu("/relu/Relu", net.conv("/conv1/Conv", net.input("input", 3), 64, 7, 2, 3))
     x = net.add("MaxPool", "/maxpool/MaxPool", [x], kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[2, 2])
     for layer, width in enumerate((64, 128, 256, 512), start=1):

@@ -12,9 +12,8 @@ _SAME: Pads = (1, 1, 1, 1)
 _SAME_STRIDED: Pads = (0, 0, 1, 1)  # TensorFlow pads an even input at its end only
 
 
-def build() -> onnx.ModelProto:
+def build(net: Net) -> onnx.ModelProto:
     """The network with batch normalisation folded, as its TFLite model has it."""
-    net = Net("resnet8")
     x = net.relu("relu", net.conv("conv", net.input("input", 3), 16, 3, pads=_SAME))
     for stage, width in enumerate((16, 32, 64), start=1):
         strided = stage > 1
