@@ -134,7 +134,7 @@ def suggestion(name: str, known: tuple[str, ...] | list[str]) -> str:
     'known: a, b'
     """
     near = nearest(name, known)
-    return f"did you mean '{near}'?" if near else "known: " + ", ".join(sorted(known))
+    return f"did you mean '{near}'?" if near else "known: " + ", ".join(sorted(set(known)))
 
 
 def nearest(name: str, known: tuple[str, ...] | list[str]) -> str | None:

@@ -71,7 +71,7 @@ def test_sizes_rates_and_energies_are_possible(chip):
         "link 'core0_pooling': bandwidth and clock must be positive"
     ]
     assert check_chip(with_core(chip, accumulator_bits=0)) == [
-        "core 'core0': clock, accumulator and array sides must be positive"
+        "core 'core0': clock, accumulator, operand widths and array sides must be positive"
     ]
     assert check_chip(replace(chip, base_clock_hz=0)) == ["the base clock must be positive, not 0"]
 

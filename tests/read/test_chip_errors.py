@@ -1,4 +1,4 @@
-"""Each way to write a chip wrong gives one line: where it is, what must hold, what was given, the way out."""
+"""Each way to write a chip wrong gives a line: where it is, what must hold, what was given, the way out."""
 
 from pathlib import Path
 
@@ -318,7 +318,8 @@ CASES = {
     "a core named as a memory": (
         "  npu:\n",
         "  dram:\n",
-        "chip.yaml:14 core 'dram': a core and a shared memory must have different names; rename one of them",
+        "chip.yaml:14 core 'dram': a core and a shared memory must have different names; rename one of them\n"
+        "chip.yaml:43 link 'bus': a link must join cores and memories of the chip, not 'npu'; known: dram",
     ),
     "a side that is not there": (
         "serves: [D2]",
@@ -490,14 +491,91 @@ def test_a_mistake_in_a_core_file_is_named_there():
     )
 
 
-def test_of_several_mistakes_the_first_in_the_text_is_named():
+def test_several_mistakes_are_named_in_the_order_of_the_text():
     text = GOOD.replace("op_energy: 1 pJ", "op_energy: -1 pJ").replace("bandwidth: 32 bit/cycle\n", "bandwidth: 0\n")
     text = text.replace("size: 1 KiB", "sise: 1 KiB")
-    assert complaint(text).startswith("chip.yaml:16 core 'npu': op_energy must be at least 0")
+    assert complaint(text).splitlines() == [
+        "chip.yaml:16 core 'npu': op_energy must be at least 0, not '-1 pJ'; for example '1.2 pJ'",
+        "chip.yaml:34 core 'npu' memory 'sram': a key must be one that is known here, not 'sise'; did you mean 'size'?",
+        "chip.yaml:44 link 'bus': bandwidth must be positive, not 0; for example '64 bit/cycle'",
+    ]
+
+
+def second_core(text: str) -> str:
+    """`text` with its core once more, as 'dsp'."""
+    start, end = text.index("  npu:\n"), text.index("links:\n")
+    return text[:end] + text[start:end].replace("npu", "dsp") + text[end:]
+
+
+def test_a_mistake_in_one_core_hides_none_in_another_nor_in_links_nor_above():
+    text = second_core(GOOD).replace("op_energy: 1 pJ", "op_enery: 1 pJ", 1)  # the first core: its form
+    head, tail = text.split("  dsp:\n")
+    tail = tail.replace("serves: [D2]", "serves: [D7]")  # the second: what is built of it
+    text = (head + "  dsp:\n" + tail).replace("joins: [npu, dram]", "joins: [npu, dsp, drm]")
+    text = text.replace("clock: 1 GHz", "clock: fast")
+    assert complaint(text).splitlines() == [
+        "chip.yaml:3: clock: a quantity must be a number with a unit, not 'fast'; for example '64 Hz'",
+        "chip.yaml:16 core 'npu': a key must be one that is known here, not 'op_enery'; did you mean 'op_energy'?",
+        "chip.yaml:51 core 'dsp' memory 'reg': serves must name sides of the core's array, not 'D7'; known: D1, D2",
+        "chip.yaml:70 link 'bus': a link must join cores and memories of the chip, not 'drm'; did you mean 'dram'?",
+    ]
+
+
+def test_what_follows_from_a_mistake_is_not_one_more():
+    """Without its links, with a core whose form does not hold: nobody says that no link leads there."""
+    text = GOOD.replace("links:\n", "lnks:\n").replace("op_energy: 1 pJ", "op_energy: 1 kg")
+    assert complaint(text).splitlines() == [
+        "chip.yaml:16 core 'npu': op_energy: the unit of '1 kg' must be one of pJ's, not 'kg'; "
+        "for example J, mJ, uJ, nJ, pJ, fJ",
+        "chip.yaml:41: a key must be one that is known here, not 'lnks'; did you mean 'links'?",
+    ]
+
+
+def test_a_core_in_the_wrong_section_gives_two_lines():
+    assert complaint(GOOD.replace("links:\n", "")).splitlines() == [
+        "chip.yaml:41 core 'bus': 'ops', 'array', 'op_energy', 'accumulator' must be given; "
+        "add for example 'ops: [conv, gemm, matmul]'",
+        "chip.yaml:42 core 'bus': keys must be ones that are known here, not 'joins', 'bandwidth'; known: accumulator, "
+        "active_power, array, clock, from, launch, levels, memories, note, op_energy, op_precision, ops, systolic",
+    ]
+
+
+def test_ports_that_are_missing_are_named_together():
+    text = GOOD.replace("          r: {direction: read, bandwidth: 64 bit/cycle, access: 8 bit}\n", "")
+    assert complaint(text) == (
+        "chip.yaml:38 core 'npu' memory 'sram': a memory that holds I, W, O must have a port for 'I to_below', "
+        "'W to_below', 'O to_below', 'O to_above', not none; add them to the flows of a read or read_write port"
+    )
+
+
+def test_several_mistakes_of_the_text_itself_come_together():
+    text = GOOD.replace("    read: 5 pJ\n", "    read: 5 pJ\n    size: 2 Mbit\n").replace(
+        "op_energy: 1 pJ", "op_energy: &e 1 pJ\n    launch: -1"
+    )
+    assert complaint(text).splitlines() == [
+        "chip.yaml:9 memory 'dram': a key must stand once, not again as 'size'; "
+        "it is given in line 7 already: rename or drop one",
+        "chip.yaml:17 core 'npu': values must be written out, not shared by the anchor '&e'; "
+        "repeat the value, or put a whole core into a file of its own and name it with 'from:'",
+        "chip.yaml:18 core 'npu': launch must be at least 0, not -1; for example '20 cycle'",
+    ]
+
+
+def test_a_core_file_that_several_cores_name_is_complained_of_once():
+    core = GOOD.split("  npu:\n")[1].split("links:")[0].replace("\n    ", "\n").removeprefix("    ")
+    Path("core.yaml").write_text(core.replace("op_energy: 1 pJ", "op_energy: 1 pigs").replace("size: 4", "size: 0"))
+    before, after = GOOD.split("  npu:\n")[0], "links:" + GOOD.split("links:")[1]
+    text = before + "  npu: {from: core.yaml}\n  dsp: {from: core.yaml}\n" + after.replace("npu", "cpu")
+    assert complaint(text).splitlines() == [
+        "chip.yaml:18 link 'bus': a link must join cores and memories of the chip, not 'cpu'; known: dram, dsp, npu",
+        "core.yaml:2 core 'npu': op_energy: the unit of '1 pigs' must be one of pJ's, not 'pigs'; "
+        "for example J, mJ, uJ, nJ, pJ, fJ",
+        "core.yaml:5 core 'npu' side 'D1': size must be a positive whole number, not 0; for example 32",
+    ]
 
 
 @pytest.mark.parametrize("times", [0, 2], ids=["missing", "doubled"])
-def test_a_chip_with_any_line_missing_or_doubled_reads_or_gives_one_line(times):
+def test_a_chip_with_any_line_missing_or_doubled_reads_or_gives_lines(times):
     lines = GOOD.splitlines(keepends=True)
     complaints = []
     for index in range(len(lines)):
@@ -507,4 +585,4 @@ def test_a_chip_with_any_line_missing_or_doubled_reads_or_gives_one_line(times):
         except ChipError as error:
             complaints.append(str(error))
     assert len(complaints) > len(lines) / 2
-    assert all(line.startswith("chip.yaml:") and "\n" not in line for line in complaints)
+    assert all(line.startswith("chip.yaml:") for text in complaints for line in text.splitlines())

@@ -18,13 +18,15 @@ def read_chip(source: str | Path) -> Chip:
     """The chip that `source` describes.
 
     Args:   source: the name of a library chip, or the path of a YAML file (`docs/chip_format.md` is its contract).
-    Errors: ChipError, naming the file and line of the first value that does not hold.
+    Errors: ChipError, naming the file and line of each value that does not hold.
     >>> read_chip("tpu_like").outermost
     'dram'
     """
     path = _find(source)
     document = load(path)
-    return build(parse_form(document), document)
+    chip = build(parse_form(document), document)
+    document.settle()
+    return chip
 
 
 def _find(source: str | Path) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from weft.errors import ChipError, suggestion
+from weft.errors import suggestion
 from weft.model.chip import (
     FLOWS,
     READING,
@@ -21,12 +21,12 @@ from weft.model.chip import (
     check_chip,
 )
 from weft.model.workload import SLOTS, Slot
-from weft.read.chip.document import Document, Loc
+from weft.read.chip.document import Document, Loc, listed
 from weft.read.chip.form import ChipForm, CoreForm, LinkForm, MemoryForm, PortForm
 
 
 def build(form: ChipForm, document: Document) -> Chip:
-    """The chip that `form` describes; `document` gives the line of whatever does not hold."""
+    """The chip that `form` describes; whatever does not hold is noted in `document`, with its line."""
     _check_names(form, document)
     shared = tuple(
         _memory(name, memory, form.clock, SLOTS, _slots_of_shared(name, form), ("memories", name), document)
@@ -42,7 +42,7 @@ def build(form: ChipForm, document: Document) -> Chip:
         name=form.name,
         cores=tuple(cores),
         memories=(*own, *shared),
-        links=tuple(_link(name, link, form, tuple(cores), document) for name, link in form.links.items()),
+        links=tuple(filter(None, (_link(name, it, form, tuple(cores), document) for name, it in form.links.items()))),
         outermost=form.outermost,
         base_clock_hz=form.clock,
         precision=Precision(form.precision.inputs, form.precision.weights, form.precision.outputs),
@@ -51,9 +51,11 @@ def build(form: ChipForm, document: Document) -> Chip:
         source=form.source,
         notes=tuple(form.notes),
     )
-    _check_reach(chip, document)
-    for sentence in check_chip(chip):
-        raise ChipError(sentence, where=str(document.places[()].file))
+    if document.sound():
+        _check_reach(chip, document)
+    if document.sound():
+        for sentence in check_chip(chip):
+            document.refuse((), sentence)
     return chip
 
 
@@ -67,15 +69,16 @@ def _pj_per_cycle(power_w: float, clock_hz: int) -> float:
 
 
 def _check_names(form: ChipForm, document: Document) -> None:
-    if form.outermost not in form.memories:
-        raise document.error(
+    shared = document.names("memories")
+    if shared is not None and form.outermost not in shared and document.sound(("outermost",)):
+        document.refuse(
             ("outermost",),
             f"outermost must be one of the chip's shared memories, not '{form.outermost}'",
-            suggestion(form.outermost, list(form.memories)),
+            suggestion(form.outermost, shared),
         )
     for name in form.cores:
-        if name in form.memories:
-            raise document.error(
+        if name in (shared or ()):
+            document.refuse(
                 ("cores", name), "a core and a shared memory must have different names", "rename one of them"
             )
 
@@ -98,14 +101,18 @@ def _memory(
     ports: list[Port] = []
     for port_name, port_form in form.ports.items():
         ports.append(_port(port_name, port_form, may_hold, tuple(ports), (*loc, "ports", port_name), document))
-    for slot in must_hold:
-        for flow in _flows(slot):
-            if not any(port.carries(slot, flow) for port in ports):
-                raise document.error(
-                    (*loc, "ports"),
-                    f"a memory that holds {slot} must have a port for '{slot} {flow}', not none",
-                    f"add it to the flows of a {'read' if flow in READING else 'write'} or read_write port",
-                )
+    needed = [(slot, flow) for slot in must_hold for flow in _flows(slot)]
+    missing = [(slot, flow) for slot, flow in needed if not any(port.carries(slot, flow) for port in ports)]
+    for reading in (True, False) if document.sound((*loc, "ports")) else ():
+        lost = [(slot, flow) for slot, flow in missing if (flow in READING) == reading]
+        if lost:
+            document.refuse(
+                (*loc, "ports"),
+                f"a memory that holds {', '.join(dict.fromkeys(slot for slot, _ in lost))} must have a port for "
+                f"{listed([f'{slot} {flow}' for slot, flow in lost])}, not none",
+                f"add {'it' if len(lost) == 1 else 'them'} to the flows of a {'read' if reading else 'write'} "
+                "or read_write port",
+            )
     return Memory(
         name=name,
         size_bits=form.size,
@@ -129,7 +136,7 @@ def _port(
 ) -> Port:
     access = form.bandwidth if form.access is None else form.access
     if access > form.bandwidth:
-        raise document.error(
+        document.refuse(
             (*loc, "access"),
             f"access must be at most the port's width of {form.bandwidth} bits, not {access}",
             "make the access smaller or the bandwidth larger",
@@ -144,29 +151,32 @@ def _port(
     if form.flows is None:
         carried = frozenset(able) - {pair for port in earlier for pair in port.flows}
         if not carried:
-            raise document.error(
+            document.refuse(
                 loc,
                 "a port must carry something, not only what the ports before it carry",
                 "divide the flows: 'flows: [I to_below, O to_below]'",
             )
         return Port(name, form.direction, form.bandwidth, access, carried)
     if not form.flows:
-        raise document.error((*loc, "flows"), "flows must have at least one entry, not none", "or leave the key out")
+        document.refuse((*loc, "flows"), "flows must have at least one entry, not none", "or leave the key out")
     for index, text in enumerate(form.flows):
         at = (*loc, "flows", index)
         if text not in words:
             misspelt = text not in [f"{slot} {flow}" for slot in SLOTS for flow in FLOWS]
-            raise document.error(
+            document.refuse(
                 at,
                 f"each flow of this {form.direction} port must be a held operand and a way it can pass, not '{text}'",
                 suggestion(text, list(words)) if misspelt else "known: " + ", ".join(words),
             )
+            continue
         taken = next((port.name for port in earlier if words[text] in port.flows), None)
         if taken is not None or text in form.flows[:index]:
-            raise document.error(
+            document.refuse(
                 at, f"each flow must lie on one port, not '{text}' again", f"port '{taken or name}' carries it"
             )
-    return Port(name, form.direction, form.bandwidth, access, frozenset(words[text] for text in form.flows))
+    return Port(
+        name, form.direction, form.bandwidth, access, frozenset(words[text] for text in form.flows if text in words)
+    )
 
 
 def _core(name: str, form: CoreForm, chip: ChipForm, document: Document) -> tuple[Core, list[Memory]]:
@@ -181,10 +191,10 @@ def _core(name: str, form: CoreForm, chip: ChipForm, document: Document) -> tupl
     for memory_name, memory in form.memories.items():
         loc: Loc = (*top, "memories", memory_name)
         _once(memory.holds, (*loc, "holds"), document)
-        served = sides if memory.serves == ["all"] else frozenset(memory.serves)
+        served = sides if memory.serves == ["all"] else frozenset(memory.serves) & sides
         for index, side in enumerate(memory.serves):
             if memory.serves != ["all"] and side not in sides:
-                raise document.error(
+                document.refuse(
                     (*loc, "serves", index),
                     f"serves must name sides of the core's array, not '{side}'",
                     suggestion(side, list(form.array)),
@@ -196,11 +206,12 @@ def _core(name: str, form: CoreForm, chip: ChipForm, document: Document) -> tupl
         levels.append(level)
     for shared, held in form.levels.items():
         loc = (*top, "levels", shared)
-        if shared not in chip.memories:
-            raise document.error(
+        known = document.names("memories")
+        if known is not None and shared not in known:
+            document.refuse(
                 loc,
                 f"levels must name shared memories of the chip, not '{shared}'",
-                suggestion(shared, list(chip.memories)),
+                suggestion(shared, known),
             )
         _once(held, loc, document)
         level = Level(shared, frozenset(held), sides)
@@ -208,7 +219,7 @@ def _core(name: str, form: CoreForm, chip: ChipForm, document: Document) -> tupl
         levels.append(level)
     for slot in SLOTS:
         if not any(slot in level.slots for level in levels):
-            raise document.error(
+            document.refuse(
                 top, f"a core must have a memory for {slot}, not none", f"let one of its memories hold {slot}"
             )
     core = Core(
@@ -231,23 +242,23 @@ def _core(name: str, form: CoreForm, chip: ChipForm, document: Document) -> tupl
 def _once(entries: Sequence[str], loc: Loc, document: Document) -> None:
     for index, entry in enumerate(entries):
         if entry in entries[:index]:
-            raise document.error((*loc, index), f"{loc[-1]} must name each once, not '{entry}' twice", "drop one")
+            document.refuse((*loc, index), f"{loc[-1]} must name each once, not '{entry}' twice", "drop one")
 
 
 def _check_nesting(level: Level, below: list[Level], form: CoreForm, loc: Loc, document: Document) -> None:
     """A level serves all that the levels below it serve, and the innermost output level has room for a partial sum."""
     memory = form.memories.get(str(loc[-1])) if loc[-2] == "memories" else None
     if memory is not None and "O" in level.slots and memory.size < form.accumulator:
-        raise document.error(
+        document.refuse(
             (*loc, "size"),
             f"a memory that holds O must have room for one partial sum of {form.accumulator} bits, not {memory.size}",
             "make it larger or the accumulator narrower",
         )
     for slot in SLOTS:
         inner = next((lower for lower in reversed(below) if slot in lower.slots), None)
-        if slot in level.slots and inner is not None and not inner.serves <= level.serves:
+        if slot in level.slots and inner and not inner.serves <= level.serves and document.sound((*loc, "serves")):
             missing = ", ".join(sorted(inner.serves - level.serves))
-            raise document.error(
+            document.refuse(
                 (*loc, "serves"),
                 f"a memory must serve every side that '{inner.memory}' below it serves, not leave out {missing}",
                 "memories are listed innermost first",
@@ -259,54 +270,49 @@ def _systolic(form: CoreForm, loc: Loc, document: Document) -> Systolic | None:
         return None
     for key, side in (("rows", form.systolic.rows), ("columns", form.systolic.columns)):
         if side not in form.array:
-            raise document.error(
+            document.refuse(
                 (*loc, key),
                 f"{key} must be a side of the core's array, not '{side}'",
                 suggestion(side, list(form.array)),
             )
     if form.systolic.rows == form.systolic.columns:
-        raise document.error(loc, "rows and columns must be different sides", "name two sides of the array")
+        document.refuse(loc, "rows and columns must be different sides", "name two sides of the array")
     return Systolic(form.systolic.rows, form.systolic.columns, form.systolic.stationary)
 
 
-def _link(name: str, form: LinkForm, chip: ChipForm, cores: tuple[Core, ...], document: Document) -> Link:
+def _link(name: str, form: LinkForm, chip: ChipForm, cores: tuple[Core, ...], document: Document) -> Link | None:
+    """The link; None where what it joins does not hold."""
     loc: Loc = ("links", name)
     shapes = (form.joins is not None, form.between is not None, form.hub is not None)
     if shapes not in ((True, False, False), (False, True, False), (True, False, True)):
-        raise document.error(
+        document.refuse(
             loc,
             "a link must have 'joins' (a bus), 'between' (point to point), or 'hub' and 'joins' (a channel)",
             "give one of the three",
         )
-
-    def ends(names: list[str], key: str) -> list[frozenset[str]]:
-        _once(names, (*loc, key), document)
-        return [_joined(entry, chip, cores, (*loc, key, index), document) for index, entry in enumerate(names)]
-
-    if form.between is not None:
-        sides = ends(form.between, "between")
-        if len(sides) != 2:
-            raise document.error(
-                (*loc, "between"), f"between must name two, not {len(sides)}", "use 'joins' for a bus over many"
-            )
-        a, b = sides
-    elif form.hub is not None:
-        assert form.joins is not None
-        a = _joined(form.hub, chip, cores, (*loc, "hub"), document)
-        b = frozenset[str]().union(*ends(form.joins, "joins")) - a
+        return None
+    key = "between" if form.between is not None else "joins"
+    named = form.between or form.joins or []
+    _once(named, (*loc, key), document)
+    ends = [_joined(entry, chip, cores, (*loc, key, index), document) for index, entry in enumerate(named)]
+    hub = _joined(form.hub, chip, cores, (*loc, "hub"), document) if form.hub is not None else None
+    if key == "between" and len(ends) != 2:
+        document.refuse((*loc, key), f"between must name two, not {len(ends)}", "use 'joins' for a bus over many")
+    bus = key == "joins" and hub is None
+    if bus and form.duplex == "full":
+        document.refuse((*loc, "duplex"), "a bus must be half duplex, not full", "use 'between' or a 'hub'")
+    if not document.sound(loc) or not all(ends) or hub == frozenset():
+        return None
+    every = frozenset[str]().union(*ends)
+    if key == "between":
+        a, b = ends
+    elif hub is not None:
+        a, b = hub, every - hub
     else:
-        assert form.joins is not None
-        joined = ends(form.joins, "joins")
-        a = b = frozenset[str]().union(*joined)
-        if form.duplex == "full":
-            raise document.error((*loc, "duplex"), "a bus must be half duplex, not full", "use 'between' or a 'hub'")
-        if len(joined) < 2:
-            a = frozenset()
+        a = b = every if len(ends) > 1 else frozenset()
     if not a or not b:
-        key = "between" if form.between is not None else "joins"
-        raise document.error(
-            (*loc, key), "a link must join at least two things, not fewer", "name cores or shared memories"
-        )
+        document.refuse((*loc, key), "a link must join at least two things, not fewer", "name cores or shared memories")
+        return None
     return Link(
         name=name,
         a=a,
@@ -321,34 +327,40 @@ def _link(name: str, form: LinkForm, chip: ChipForm, cores: tuple[Core, ...], do
 
 
 def _joined(name: str, chip: ChipForm, cores: tuple[Core, ...], loc: Loc, document: Document) -> frozenset[str]:
-    """The memories that a name in a link stands for: itself, or a core's outermost own ones."""
+    """The memories that a name in a link stands for: itself, or a core's outermost own ones; none where it has a
+    problem, now or already."""
     own = {f"{core}.{memory}" for core, form in chip.cores.items() for memory in form.memories}
     if name in chip.memories or name in own:
         return frozenset({name})
     for core in cores:
         if core.name == name:
             homes = frozenset(home for slot in SLOTS if (home := core.home(slot)) in own if home is not None)
-            if not homes:
-                raise document.error(
+            if not homes and document.sound(("cores", name)):
+                document.refuse(
                     loc,
                     f"a core named in a link must have an outermost memory of its own, not '{name}'",
                     "name the shared memory it works from",
                 )
             return homes
-    known = [*chip.cores, *chip.memories]
-    raise document.error(
-        loc,
-        f"a link must join cores and memories of the chip, not '{name}'",
-        suggestion(name, sorted(own) if "." in name else known),
-    )
+    named, shared = document.names("cores"), document.names("memories")
+    owner = name.partition(".")[0]
+    if named is None or shared is None or name in (*named, *shared):
+        return frozenset()
+    if owner not in named or document.sound(("cores", owner)):
+        document.refuse(
+            loc,
+            f"a link must join cores and memories of the chip, not '{name}'",
+            suggestion(name, sorted(own) if "." in name else [*named, *shared]),
+        )
+    return frozenset()
 
 
 def _check_reach(chip: Chip, document: Document) -> None:
     for core in chip.cores:
-        for slot in SLOTS:
-            home = core.home(slot)
-            if home is not None and home != chip.outermost and not chip.routes(chip.outermost, home):
-                raise document.error(
+        homes = dict.fromkeys(home for slot in SLOTS if (home := core.home(slot)) is not None)
+        for home in homes:
+            if home != chip.outermost and not chip.routes(chip.outermost, home):
+                document.refuse(
                     ("cores", core.name),
                     f"a link must lead from '{chip.outermost}' to '{home}', not none",
                     f"join '{home if home in document.data['memories'] else core.name}' to it",

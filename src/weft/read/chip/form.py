@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from weft.errors import UserError, suggestion
+from weft.errors import UserError, nearest, suggestion
 from weft.model.chip import Buffering, Direction, Role
 from weft.model.workload import Kind, Slot
-from weft.read.chip.document import Document, Loc, shown
+from weft.read.chip.document import Document, Loc, listed, shown
 from weft.units import parse_quantity
 
 LARGEST = 10**24
@@ -213,28 +213,61 @@ def chip_schema() -> dict[str, Any]:
 
 
 def parse_form(document: Document) -> ChipForm:
-    """The document as a `ChipForm`, or the error that comes first in its text."""
+    """The document as a `ChipForm`; what does not hold is noted in the document and left out."""
     try:
-        return ChipForm.model_validate(document.data)
+        form = ChipForm.model_validate(document.data)
+        if document.sound():
+            return form
     except ValidationError as error:
-        first = _first(error.errors(), document)
-        loc, message, remedy = _explain(first, document)
-        raise document.error(loc, message, remedy) from None
+        _refuse(error.errors(), document)
+    return _Part.model_validate(_sound_part(document))
 
 
-def _first(details: list[ErrorDetails], document: Document) -> ErrorDetails:
-    """The finding that stands first in the text; a missing key counts as standing at the end of its mapping."""
-    order = {loc: index for index, loc in enumerate(document.places)}
+def _refuse(details: list[ErrorDetails], document: Document) -> None:
+    """Note pydantic's findings, but for what follows from a problem already known.
 
-    def position(detail: ErrorDetails) -> tuple[int, bool]:
-        loc = detail["loc"]
-        while loc not in order:
-            loc = loc[:-1]
-        if detail["type"] != "missing":
-            return order[loc], False
-        return max(index for inner, index in order.items() if inner[: len(loc)] == loc), True
+    Missing keys of one mapping are one problem, and so are keys that nothing known resembles. A misspelt key does not
+    also count as missing.
+    """
+    alike: dict[tuple[str, Loc], list[ErrorDetails]] = {}
+    for index, detail in enumerate(sorted(details, key=lambda detail: detail["type"] != "extra_forbidden")):
+        loc, kind = detail["loc"], detail["type"]
+        meant = nearest(_key(loc), _keys_at(loc[:-1])) if kind == "extra_forbidden" else None
+        if meant and (*loc[:-1], meant) not in document.places:
+            document.doubtful.append((*loc[:-1], meant))
+        if document.sound(loc):
+            grouped = kind == "missing" or (kind == "extra_forbidden" and meant is None)
+            alike.setdefault((kind, loc[:-1]) if grouped else (str(index), loc), []).append(detail)
+    for group in alike.values():
+        loc, message, remedy = _explain(group[0], document)
+        if len(group) > 1:
+            keys = listed([_key(detail["loc"]) for detail in group])
+            many = group[0]["type"] == "missing"
+            message = f"{keys} must be given" if many else f"keys must be ones that are known here, not {keys}"
+        document.refuse(loc, message, remedy)
+        document.doubtful.extend(detail["loc"] for detail in group[1:])
 
-    return min(details, key=position)
+
+class _Part(ChipForm):
+    """A chip of which parts are left out."""
+
+    memories: dict[Name, MemoryForm] = {}
+    cores: dict[Name, CoreForm] = {}
+
+
+_STAND_INS = {"name": "chip", "source": "", "clock": 10**9, "outermost": ""}
+"""Let reading go on where the file's own value does not hold; such a chip is never given out."""
+
+
+def _sound_part(document: Document) -> dict[str, Any]:
+    """The document without the cores, memories, links and single values that have a problem."""
+    part: dict[str, Any] = dict(_STAND_INS)
+    for key, value in document.data.items():
+        if key in ("cores", "memories", "links") and isinstance(value, dict):
+            part[key] = {name: entry for name, entry in value.items() if document.sound((key, name))}
+        elif document.sound((key,)):
+            part[key] = value
+    return part
 
 
 _TYPES = {
@@ -292,9 +325,8 @@ def _explain(detail: ErrorDetails, document: Document) -> tuple[Loc, str, str | 
     if kind == "too_short":
         return loc, f"{key} must have at least one entry, not none", f"for example '{key}: {_EXAMPLES[key]}'"
     if kind == "string_pattern_mismatch":
-        at = loc[:-1] if loc[-1] == "[key]" else loc
         remedy = "begin with a letter, then letters, digits, '_' and '-'"
-        return at, f"a name must be one word, not '{given}'", remedy
+        return loc, f"a name must be one word, not '{given}'", remedy
     if kind in _TYPES:
         remedy = "put it in quotes" if kind == "string_type" and isinstance(given, int | float) else None
         if kind == "list_type" and isinstance(given, str):
