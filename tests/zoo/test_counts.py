@@ -217,6 +217,41 @@ def test_fsrcnn_has_the_multiplications_of_its_eight_layers_per_pixel():
     assert kinds("fsrcnn") == {"conv": 8, "elementwise": 7}
 
 
+def test_vit_tiny_has_the_multiplications_and_parameters_of_its_twelve_layers():
+    tokens, width = 1 + 196, 192
+    layer = tokens * 12 * width * width + 2 * tokens * tokens * width
+    assert load("vit_tiny").macs == 196 * 3 * 16 * 16 * width + 12 * layer + width * 1000 == 1_253_683_200
+    weights = 12 * width * width + (3 + 1 + 4 + 1) * width + 2 * 2 * width
+    outside = 3 * 16 * 16 * width + width + (1 + tokens) * width + 2 * width + 1000 * width + 1000
+    assert parameters("vit_tiny") == 12 * weights + outside == 5_717_416  # timm's count of deit_tiny_patch16_224
+    got = kinds("vit_tiny")
+    assert got["matmul"] == 12 * 6
+    assert got["softmax"] == 12
+    assert got["norm"] == 25
+    assert got["copy"] == 2 + 12 * 3 + 1  # class token, then patches; queries, keys, values; the class at the end
+
+
+def test_bert_layer_has_the_multiplications_of_its_products_and_a_twelfth_of_the_parameters():
+    tokens, width = 128, 768
+    macs = tokens * (4 + 2 * 4) * width * width + 2 * tokens * tokens * width
+    assert load("bert_layer").macs == macs == 931_135_488
+    embeddings = (30_522 + 512 + 2) * width + 2 * width
+    pooler = width * width + width
+    assert 12 * parameters("bert_layer") + embeddings + pooler == 109_482_240  # bert-base-uncased
+    assert kinds("bert_layer")["matmul"] == 8
+
+
+@pytest.mark.parametrize(("name", "tokens", "keys"), [("prefill", 512, 512), ("decode", 1, 1025)])
+def test_a_llama_block_has_the_multiplications_of_its_products_and_a_sixteenth_of_the_parameters(name, tokens, keys):
+    width, hidden, kv = 2048, 8192, 8 * 64
+    weights = 2 * width * width + 2 * width * kv + 3 * width * hidden
+    assert load(f"llama_block_{name}").macs == tokens * weights + 2 * tokens * keys * width
+    block = parameters(f"llama_block_{name}")
+    assert block == weights + 2 * width
+    assert 16 * block + 128_256 * width + width == 1_235_814_400  # Llama 3.2 1B: embedding (shared) and last norm
+    assert kinds(f"llama_block_{name}")["matmul"] == 9
+
+
 def page_rows():
     """The rows of docs/zoo.md: name, MACs, parameters, difference, published MACs, published parameters."""
     page = (Path(__file__).parents[2] / "docs" / "zoo.md").read_text()

@@ -14,9 +14,23 @@ from weft.read import load
 
 SHAPES = {
     "alexnet": {"input": (1, 3, 224, 224)},
+    "bert_layer": {"input": (1, 128, 768), "attention_mask": (1, 1, 1, 128)},
     "deepautoencoder": {"input": (1, 640)},
     "ds_cnn": {"input": (1, 1, 49, 10)},
     "fsrcnn": {"input": (1, 1, 540, 960)},
+    "llama_block_decode": {
+        "input": (1, 1, 2048),
+        "cos": (1, 1, 64),
+        "sin": (1, 1, 64),
+        "past_key": (1, 8, 1024, 64),
+        "past_value": (1, 8, 1024, 64),
+    },
+    "llama_block_prefill": {
+        "input": (1, 512, 2048),
+        "cos": (1, 512, 64),
+        "sin": (1, 512, 64),
+        "attention_mask": (1, 1, 512, 512),
+    },
     "mobilenet_v1": {"input": (1, 3, 224, 224)},
     "mobilenet_v1_025": {"input": (1, 3, 96, 96)},
     "mobilenet_v2": {"input": (1, 3, 224, 224)},
@@ -27,10 +41,11 @@ SHAPES = {
     "squeezenet": {"input": (1, 3, 224, 224)},
     "tiny_yolo": {"input": (1, 3, 416, 416)},
     "vgg16": {"input": (1, 3, 224, 224)},
+    "vit_tiny": {"input": (1, 3, 224, 224)},
 }
 """Shapes of every input of every network."""
 
-SMALL = ("deepautoencoder", "ds_cnn", "mobilenet_v1_025", "resnet20", "resnet8", "squeezenet")
+SMALL = ("bert_layer", "deepautoencoder", "ds_cnn", "mobilenet_v1_025", "resnet20", "resnet8", "squeezenet", "vit_tiny")
 """Executed in the normal suite, the others by `make verify`."""
 
 LARGE = tuple(name for name in SHAPES if name not in SMALL)

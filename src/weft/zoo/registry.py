@@ -13,9 +13,12 @@ if TYPE_CHECKING:
 
 _NAMES = (
     "alexnet",
+    "bert_layer",
     "deepautoencoder",
     "ds_cnn",
     "fsrcnn",
+    "llama_block_decode",
+    "llama_block_prefill",
     "mobilenet_v1",
     "mobilenet_v1_025",
     "mobilenet_v2",
@@ -26,6 +29,7 @@ _NAMES = (
     "squeezenet",
     "tiny_yolo",
     "vgg16",
+    "vit_tiny",
 )
 
 
