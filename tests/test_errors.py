@@ -52,3 +52,20 @@ def test_the_command_line_prints_a_line_for_each_and_exits_with_2(capsys):
 @pytest.mark.parametrize("name", ["x" * 1_000_000, "x " * 100_000])
 def test_a_suggestion_for_an_endless_name_comes_at_once(name):
     assert suggestion(name, ["alpha", "beta"]) == "known: alpha, beta"
+
+
+def test_a_name_without_end_is_shown_by_its_ends():
+    assert str(UserError(f"not '{'x' * 5000}'")) == "not '" + "x" * 59 + "..." + "x" * 19 + "'"
+    assert len(str(UserError("a b " * 5000))) < 2000
+
+
+def test_who_reads_a_part_says_where_it_is():
+    problems = Gathered(ModelError)
+    with problems.go_on("net: node 'a'"):
+        raise ModelError("a size must be positive")
+    with problems.go_on("net: node 'b'"):
+        raise ModelError("a size must be positive", where="net: input 'x'")
+    assert [problem.line for problem in problems.found] == [
+        "net: node 'a': a size must be positive",
+        "net: input 'x': a size must be positive",
+    ]

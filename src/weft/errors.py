@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Generic, TypeVar
@@ -11,6 +12,8 @@ SHOWN = 20
 
 LONGEST = 100
 """Characters of a name that may still be a misspelt one."""
+LINE = 1500
+"""Characters of one problem that are shown; only values out of damaged files make more."""
 
 
 class UserError(Exception):
@@ -45,9 +48,9 @@ class UserError(Exception):
         """This problem alone, on one line whatever the names in it hold."""
         head = f"{self.where}: " if self.where else ""
         tail = f"; {self.remedy}" if self.remedy else ""
-        return "".join(
-            char if char.isprintable() else " " if char.isspace() else "?" for char in f"{head}{self.message}{tail}"
-        )
+        text = re.sub(r"\S{500,}", lambda word: f"{word[0][:60]}...{word[0][-20:]}", f"{head}{self.message}{tail}")
+        text = text if len(text) <= LINE else text[:LINE] + "..."
+        return "".join(char if char.isprintable() else " " if char.isspace() else "?" for char in text)
 
     def __str__(self) -> str:
         lines = [problem.line for problem in self.problems[:SHOWN]]
@@ -108,11 +111,12 @@ class Gathered(Generic[E]):
         self.found: list[E] = []
 
     @contextmanager
-    def go_on(self) -> Iterator[None]:
-        """Keep a problem of the part read inside, and go on behind it."""
+    def go_on(self, where: str | None = None) -> Iterator[None]:
+        """Keep a problem of the part read inside, at `where` if it does not say itself, and go on behind it."""
         try:
             yield
         except self.family as error:
+            error.where = error.where or where
             self.found.append(error)
 
     def add(self, error: E) -> None:

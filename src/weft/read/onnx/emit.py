@@ -5,8 +5,11 @@ from __future__ import annotations
 from weft.errors import Gathered, ModelError
 from weft.model.workload import Note, Op, Tensor, TensorRole, View, Workload
 from weft.read.dtypes import dtype_bits
-from weft.read.onnx.graph import Graph
+from weft.read.onnx.graph import Graph, Node
 from weft.read.onnx.table import BUILDERS
+
+WIDEST = 64
+"""Bits of the widest number that an attribute may give a tensor."""
 
 
 def emit(graph: Graph) -> Workload:
@@ -20,12 +23,15 @@ def emit(graph: Graph) -> Workload:
     tensors: dict[str, Tensor] = {}
     problems = Gathered(ModelError)
     for node in graph.nodes:
-        with problems.go_on():
+        with problems.go_on(graph.at(node)):
             made = BUILDERS[node.op_type](graph, node)
             ops += made.ops
             views += made.views
             notes += made.notes
             tensors.update((tensor.name, tensor) for tensor in made.tensors)
+    bits: dict[str, int] = {}
+    with problems.go_on(graph.where):
+        bits = _stated_bits(graph, ops)
     problems.settle()
     if not ops:
         raise ModelError(
@@ -35,7 +41,6 @@ def emit(graph: Graph) -> Workload:
         )
     names = [operand.tensor for op in ops for operand in op.operands]
     names += [name for view in views for name in (view.source, view.tensor)]
-    bits = _stated_bits(graph, ops)
     kept = tuple(tensors.get(name) or _tensor(graph, name, bits.get(name)) for name in dict.fromkeys(names))
     return Workload(graph.name, kept, tuple(ops), tuple(views), tuple(notes), graph.read)
 
@@ -45,14 +50,26 @@ def _stated_bits(graph: Graph, ops: list[Op]) -> dict[str, int]:
 
     What a producer says of its output counts before what a reader says of its input.
     """
-    attributes = {node.name: node.attributes for node in graph.nodes}
+    nodes = {node.name: node for node in graph.nodes}
     bits: dict[str, int] = {}
     for key, slot in (("output_size", "O"), ("weight_size", "W"), ("act_size", "I")):
         for op in ops:
             for operand in op.operands:
-                if operand.slot == slot and key in attributes[op.nodes[0]]:
-                    bits.setdefault(operand.tensor, int(attributes[op.nodes[0]][key]))
+                node = nodes[op.nodes[0]]
+                if operand.slot == slot and key in node.attributes:
+                    bits.setdefault(operand.tensor, _width(graph, node, key))
     return bits
+
+
+def _width(graph: Graph, node: Node, key: str) -> int:
+    width = node.integer(key, 0)
+    if not 1 <= width <= WIDEST:
+        raise ModelError(
+            f"{key} must be between 1 and {WIDEST} bits, not {width}",
+            where=graph.at(node),
+            remedy="leave the attribute out to take the type's own width",
+        )
+    return width
 
 
 def _tensor(graph: Graph, name: str, bits: int | None) -> Tensor:

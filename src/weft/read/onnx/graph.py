@@ -33,16 +33,43 @@ class Node:
     def ints(self, name: str, default: tuple[int, ...]) -> tuple[int, ...]:
         """Attribute `name` as a tuple of integers."""
         value = self.attributes.get(name)
-        return default if value is None else tuple(int(v) for v in value)
+        if value is not None and not (isinstance(value, list) and all(isinstance(item, int) for item in value)):
+            raise self._wrong(name, "a list of whole numbers")
+        return default if value is None else tuple(value)
 
     def integer(self, name: str, default: int) -> int:
         """Attribute `name` as an integer."""
         value = self.attributes.get(name)
+        if value is not None and not isinstance(value, int):
+            raise self._wrong(name, "a whole number")
         return default if value is None else int(value)
 
-    def text(self, name: str, default: str) -> str:
+    def number(self, name: str, default: float) -> float:
+        """Attribute `name` as a real number."""
         value = self.attributes.get(name)
-        return default if value is None else str(value.decode() if isinstance(value, bytes) else value)
+        if value is not None and not isinstance(value, int | float):
+            raise self._wrong(name, "a number")
+        return default if value is None else float(value)
+
+    def text(self, name: str, default: str) -> str:
+        """Attribute `name` as text."""
+        value = self.attributes.get(name)
+        if value is not None and not isinstance(value, bytes | str):
+            raise self._wrong(name, "text")
+        return default if value is None else value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+    def _wrong(self, name: str, kind: str) -> ModelError:
+        """The complaint about an attribute of another type; whoever reads the node says where it is."""
+        return ModelError(
+            f"attribute '{name}' of {self.op_type} must be {kind}, not {_shown(self.attributes[name])}",
+            remedy="export the network again",
+        )
+
+
+def _shown(value: Attribute) -> str:
+    if isinstance(value, int | float):
+        return str(value)
+    return "text" if isinstance(value, bytes | str) else "a list" if isinstance(value, list) else "a tensor or graph"
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,7 @@ def infer(raw: Raw) -> Graph:
     nodes: list[Node] = []
     for node in raw.nodes:
         if broken.isdisjoint(node.inputs):
-            with problems.go_on():
+            with problems.go_on(f"{raw.where}: node '{node.name}'"):
                 values = _fold(raw, node, infos, known)
                 if values is not None:
                     for output, value in zip(node.outputs, values, strict=False):
@@ -178,8 +178,8 @@ def _fold(
         return [_constant(node)]
     if node.op_type == "Shape":
         shape = infos[node.inputs[0]].shape
-        end = node.attributes.get("end")
-        return [np.asarray(shape[node.integer("start", 0) : None if end is None else int(end)], dtype=np.int64)]
+        end = node.integer("end", len(shape))
+        return [np.asarray(shape[node.integer("start", 0) : end], dtype=np.int64)]
     if node.op_type == "Size":
         return [np.asarray(elements(infos[node.inputs[0]].shape), dtype=np.int64)]
     if node.op_type not in _FOLDABLE or any(name not in known for name in node.inputs if name):

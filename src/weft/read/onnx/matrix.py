@@ -42,7 +42,7 @@ def gemm(graph: Graph, node: Node) -> Emitted:
     )
     notes = [] if separate else list(bias_notes(graph, node, 2))
     for name in ("alpha", "beta"):
-        factor = float(node.attributes.get(name, 1.0))
+        factor = node.number(name, 1.0)
         if factor != 1.0 and (name == "alpha" or addend):
             notes.append(Note(node.name, f"{name} = {factor:g} multiplied into the weights, not priced"))
     if not separate:
