@@ -7,6 +7,8 @@ from collections.abc import Mapping as Map
 from dataclasses import dataclass
 from typing import Literal
 
+from weft.model.tensor_type import TensorType
+
 Kind = Literal["conv", "gemm", "matmul", "pool", "elementwise", "reduce", "softmax", "norm", "copy"]
 KINDS: tuple[Kind, ...] = ("conv", "gemm", "matmul", "pool", "elementwise", "reduce", "softmax", "norm", "copy")
 MAC_KINDS: frozenset[str] = frozenset({"conv", "gemm", "matmul"})
@@ -189,13 +191,19 @@ TensorRole = Literal["input", "weight", "intermediate", "output"]
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A tensor of the network: `bits` per element as priced, `dtype` as the model declares it."""
+    """A tensor of the network.
+
+    Args:
+        bits:  per element, as priced.   dtype: as the model declares it.
+        type:  its elements, where the model gives them a width of their own (quantised, or to be quantised next).
+    """
 
     name: str
     shape: tuple[int, ...]
     bits: int
     role: TensorRole
     dtype: str = "float32"
+    type: TensorType | None = None
 
     @property
     def elements(self) -> int:

@@ -16,26 +16,37 @@ def assume_precision(workload: Workload, precision: Precision) -> tuple[Workload
     """The workload with its float tensors priced at the chip's precision.
 
     Weights take `weight_bits`; graph inputs, and views of them, `input_bits`; all that ops write `output_bits`.
-    Tensors of integers or of narrow floats (float8, float4), and those whose width the model states, keep their bits.
+    Tensors of integers or of narrow floats (float8, float4), and those whose width the model states, keep their bits;
+    a view has the bits of what it shows.
 
     Returns: the workload, and what was assumed in words ("8-bit I, W, O (the model is float32)"); None where
              every tensor is quantised.
     """
-    roles = {tensor.name: tensor.role for tensor in workload.tensors}
+    own = {tensor.name: tensor for tensor in workload.tensors}
+    source = {view.tensor: view.source for view in workload.views}
     bits: dict[Slot, int] = {"I": precision.input_bits, "W": precision.weight_bits, "O": precision.output_bits}
     assumed: dict[Slot, set[str]] = {"I": set(), "W": set(), "O": set()}
     kept: dict[Slot, set[str]] = {"I": set(), "W": set(), "O": set()}
     tensors: list[Tensor] = []
     for tensor in workload.tensors:
-        role = roles[workload.root(tensor.name)]
-        letter: Slot = "W" if role == "weight" else "I" if role == "input" else "O"
-        stated = tensor.bits != dtype_bits(tensor.dtype)
-        quantised = stated or tensor.dtype not in _FLOATS
-        (kept if quantised else assumed)[letter].add(f"{tensor.bits}-bit" if stated else tensor.dtype)
-        tensors.append(tensor if quantised else replace(tensor, bits=bits[letter]))
+        shown = tensor
+        while shown.name in source:
+            shown = own[source[shown.name]]
+        letter: Slot = "W" if shown.role == "weight" else "I" if shown.role == "input" else "O"
+        stated = shown.bits != dtype_bits(shown.dtype)
+        quantised = stated or shown.type is not None or shown.dtype not in _FLOATS
+        (kept if quantised else assumed)[letter].add(_given(shown, stated))
+        tensors.append(replace(tensor, bits=shown.bits if quantised else bits[letter]))
     if not any(assumed.values()):
         return workload, None
     return replace(workload, tensors=tuple(tensors)), _words(bits, assumed, kept)
+
+
+def _given(tensor: Tensor, stated: bool) -> str:
+    """How a model gives a tensor: "int4", "float32", or "6-bit" where only a width is stated."""
+    if tensor.type is not None:
+        return str(replace(tensor.type, scaled=False, axis=None, block=0, zero_point=False, narrow=False))
+    return f"{tensor.bits}-bit" if stated else tensor.dtype
 
 
 def _words(bits: Mapping[Slot, int], assumed: Mapping[Slot, set[str]], kept: Mapping[Slot, set[str]]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from weft.errors import Gathered, ModelError
 from weft.model.workload import Note, Op, Tensor, TensorRole, View, Workload
 from weft.read.dtypes import dtype_bits
@@ -41,7 +43,8 @@ def emit(graph: Graph) -> Workload:
         )
     names = [operand.tensor for op in ops for operand in op.operands]
     names += [name for view in views for name in (view.source, view.tensor)]
-    kept = tuple(tensors.get(name) or _tensor(graph, name, bits.get(name)) for name in dict.fromkeys(names))
+    made_of = {view.tensor: view.source for view in views}
+    kept = tuple(tensors.get(name) or _tensor(graph, name, bits.get(name), made_of) for name in dict.fromkeys(names))
     return Workload(graph.name, kept, tuple(ops), tuple(views), tuple(notes), graph.read)
 
 
@@ -72,7 +75,8 @@ def _width(graph: Graph, node: Node, key: str) -> int:
     return width
 
 
-def _tensor(graph: Graph, name: str, bits: int | None) -> Tensor:
+def _tensor(graph: Graph, name: str, bits: int | None, made_of: Mapping[str, str]) -> Tensor:
+    """A tensor of the graph; a view has the format of what it shows."""
     info = graph.infos[name]
     role: TensorRole = "intermediate"
     if name in graph.outputs:
@@ -81,4 +85,8 @@ def _tensor(graph: Graph, name: str, bits: int | None) -> Tensor:
         role = "input"
     elif graph.is_constant(name):
         role = "weight"
-    return Tensor(name, info.shape, bits or dtype_bits(info.dtype), role, info.dtype)
+    shown = name
+    while shown not in graph.types and shown in made_of:
+        shown = made_of[shown]
+    type_ = graph.types.get(shown)
+    return Tensor(name, info.shape, bits or (type_.bits if type_ else dtype_bits(info.dtype)), role, info.dtype, type_)

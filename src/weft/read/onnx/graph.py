@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from weft.errors import ModelError
+from weft.model.tensor_type import TensorType
 from weft.model.workload import Axis, Note, Op, Operand, Slot, Tensor, Term, View
 
 Array = npt.NDArray[np.generic]
+
+Lazy = Callable[[], Array | None]
+"""A way to the values of a constant; they are None where the file has none."""
 
 Attribute = Any
 """An ONNX attribute as Python holds it: int, float, bytes, list of them, or a TensorProto."""
@@ -112,6 +116,8 @@ class Graph:
         infos:  shape and type of every tensor.
         known:  tensors that are constants, with a way to their values (None where the file has none).
         read:   name and operator of every node of the file, folded and dead ones too.
+        types:  formats of the tensors that quantisers are about.
+        scales: for constants scaled in blocks, the constants that hold their scales and zero points.
     """
 
     name: str
@@ -121,9 +127,11 @@ class Graph:
     infos: Mapping[str, Info]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    known: Mapping[str, Callable[[], Array | None]]
+    known: Mapping[str, Lazy]
     notes: tuple[Note, ...]
     read: tuple[tuple[str, str], ...] = ()
+    types: Mapping[str, TensorType] = field(default_factory=dict)
+    scales: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def shape(self, tensor: str) -> tuple[int, ...]:
         return self.infos[tensor].shape

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -16,9 +16,11 @@ from onnx.shape_inference import infer_node_outputs
 from weft.errors import Gathered, ModelError
 from weft.model.workload import Note
 from weft.read.onnx.elementwise import elementwise, norm, softmax
-from weft.read.onnx.graph import Array, Graph, Info, Node, Raw, elements
+from weft.read.onnx.formats import Formats, carry
+from weft.read.onnx.graph import Array, Graph, Info, Lazy, Node, Raw, elements
 from weft.read.onnx.pool import pool, pooled_shape
 from weft.read.onnx.proto import DEFAULT_DOMAINS, dtype_name
+from weft.read.onnx.quantise import of_constants, settle
 from weft.read.onnx.table import BUILDERS, COMPARISONS
 
 _FOLDABLE = frozenset(
@@ -45,8 +47,6 @@ _OUT_OF_SCOPE = {
     "If": "export the branch that is taken",
     "Loop": "unroll it",
     "Scan": "unroll it",
-    "QuantizeLinear": "export the float model",
-    "DequantizeLinear": "export the float model",
 }
 
 
@@ -82,7 +82,8 @@ def infer(raw: Raw) -> Graph:
              but for those that follow from another.
     """
     infos: dict[str, Info] = dict(raw.inputs)
-    known: dict[str, Callable[[], Array | None]] = {}
+    known: dict[str, Lazy] = {}
+    formats = Formats(raw.where, infos, known)
     notes = list(raw.notes)
     problems = Gathered(ModelError)
     broken: set[str] = set()
@@ -103,6 +104,7 @@ def infer(raw: Raw) -> Graph:
                         if output:
                             infos[output] = Info(tuple(value.shape), _array_dtype(value))
                             known[output] = _given(value)
+                    carry(formats, node)
                     text = f"{node.op_type} computed while reading: it depends on constants only"
                     notes.append(Note(node.name, text))
                     continue
@@ -115,14 +117,22 @@ def infer(raw: Raw) -> Graph:
                     if stated is not None and stated.shape != info.shape:
                         text = f"'{output}' is declared {list(stated.shape)}, and follows as {list(info.shape)}"
                         notes.append(Note(node.name, f"{text}: that counts"))
-                nodes.append(node)
+                stored = of_constants(formats, node)
+                if stored is None:
+                    nodes.append(node)
+                else:
+                    known[node.outputs[0]] = _later(raw, node, known)
+                    notes.append(Note(node.name, f"{node.op_type}: {stored}"))
                 continue
         broken.update(filter(None, node.outputs))  # what follows from a problem is none of its own
     problems.settle()
     live, dead = _split_dead(nodes, raw.outputs)
     notes += [Note(node.name, f"{node.op_type} left out: no output depends on it") for node in dead]
     read = tuple((node.name, node.op_type) for node in raw.nodes)
-    return Graph(raw.name, raw.where, raw.opset, live, infos, tuple(raw.inputs), raw.outputs, known, tuple(notes), read)
+    graph = Graph(
+        raw.name, raw.where, raw.opset, live, infos, tuple(raw.inputs), raw.outputs, known, tuple(notes), read
+    )
+    return settle(graph, formats)
 
 
 def _check_outputs(raw: Raw, node: Node, used: set[str]) -> None:
@@ -147,7 +157,7 @@ def _initializer_info(tensor: Any, where: str) -> Info:
     return Info(shape, dtype_name(tensor.data_type, f"{where}: initializer '{tensor.name}'"))
 
 
-def _lazy(tensor: Any) -> Callable[[], Array | None]:
+def _lazy(tensor: Any) -> Lazy:
     """Values on demand; None where the file holds a shape and no data, or the data are elsewhere."""
 
     @cache
@@ -162,7 +172,7 @@ def _lazy(tensor: Any) -> Callable[[], Array | None]:
     return values
 
 
-def _given(value: Array) -> Callable[[], Array | None]:
+def _given(value: Array) -> Lazy:
     return lambda: value
 
 
@@ -170,9 +180,7 @@ def _array_dtype(value: Array) -> str:
     return str(value.dtype)
 
 
-def _fold(
-    raw: Raw, node: Node, infos: Mapping[str, Info], known: Mapping[str, Callable[[], Array | None]]
-) -> list[Array] | None:
+def _fold(raw: Raw, node: Node, infos: Mapping[str, Info], known: Mapping[str, Lazy]) -> list[Array] | None:
     """The node's values where they follow from constants and shapes; None where they do not."""
     if node.op_type == "Constant":
         return [_constant(node)]
@@ -187,13 +195,34 @@ def _fold(
     inputs = {name: known[name]() for name in node.inputs if name}
     if any(value is None for value in inputs.values()):
         return None
+    return _evaluate(raw, node, inputs)
+
+
+def _evaluate(raw: Raw, node: Node, inputs: Mapping[str, Array | None]) -> list[Array] | None:
     from onnx.reference import ReferenceEvaluator
 
     try:
         evaluator = ReferenceEvaluator(_single(raw, node))
-        return [np.asarray(value) for value in evaluator.run(None, inputs)]
+        return [np.asarray(value) for value in evaluator.run(None, dict(inputs))]
     except Exception:  # the reference evaluator lacks a few operators and types; the node then stays a node
         return None
+
+
+def _later(raw: Raw, node: Node, known: Mapping[str, Lazy]) -> Lazy:
+    """The values of a (de)quantiser of constants, computed once and only if someone asks.
+
+    Of a foreign quantiser they are what goes in: what is asked of weights is their order.
+    """
+
+    @cache
+    def values() -> Array | None:
+        inputs = {name: known[name]() for name in node.inputs if name}
+        if any(value is None for value in inputs.values()):
+            return None
+        made = None if node.proto.domain not in DEFAULT_DOMAINS else _evaluate(raw, node, inputs)
+        return inputs[node.inputs[0]] if made is None else made[0]
+
+    return values
 
 
 def _single(raw: Raw, node: Node) -> Any:
@@ -219,9 +248,7 @@ def _constant(node: Node) -> Array:
     return np.asarray([], dtype=np.float32)
 
 
-def _infer_node(
-    raw: Raw, node: Node, infos: Mapping[str, Info], known: Mapping[str, Callable[[], Array | None]]
-) -> dict[str, Info]:
+def _infer_node(raw: Raw, node: Node, infos: Mapping[str, Info], known: Mapping[str, Lazy]) -> dict[str, Info]:
     """Output shapes by ONNX's rule, once more as floats where it refuses the types, else as the file states them."""
     at = f"{raw.where}: node '{node.name}'"
     least, given = _least_inputs(raw, node), sum(map(bool, node.inputs))
@@ -307,7 +334,7 @@ def _ask_onnx(
     raw: Raw,
     node: Node,
     infos: Mapping[str, Info],
-    known: Mapping[str, Callable[[], Array | None]],
+    known: Mapping[str, Lazy],
     as_float: bool,
 ) -> dict[str, Info]:
     schema = _schema(raw, node)

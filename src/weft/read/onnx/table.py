@@ -22,6 +22,7 @@ from weft.read.onnx.move import (
     transpose,
 )
 from weft.read.onnx.pool import global_pool, pool, reduce
+from weft.read.onnx.quantise import dequantize, quantize
 
 
 def _all(names: str, builder: Builder) -> dict[str, Builder]:
@@ -69,4 +70,6 @@ BUILDERS: dict[str, Builder] = {
     "DepthToSpace": depth_to_space,
     "SpaceToDepth": space_to_depth,
     **_all("Resize Upsample", resize),
+    "QuantizeLinear": quantize,
+    "DequantizeLinear": dequantize,
 }

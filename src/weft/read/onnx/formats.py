@@ -1,0 +1,173 @@
+"""What (de)quantisers say of the elements on their two sides: width, sign, what a scale covers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from weft.errors import ModelError
+from weft.model.tensor_type import TensorType
+from weft.read.dtypes import type_of
+from weft.read.onnx.graph import Info, Lazy, Node
+
+LINEAR = frozenset({"QuantizeLinear", "DequantizeLinear"})
+QONNX = frozenset({"Quant", "IntQuant", "BipolarQuant", "Trunc", "FloatQuant"})
+"""Quantisers whose result stays a float tensor; each is QuantizeLinear and DequantizeLinear in one."""
+
+
+@dataclass(slots=True)
+class Formats:
+    """What is known of the tensors while a graph is read in its order.
+
+    Args:
+        where:  what errors point at.   infos, known: shapes and constants so far (filled by the reader).
+        types:  element formats.        scales: block scales (and their zero points) of constants.
+        grids:  what the numbers of a quantised tensor stand for: where equal, equal numbers mean the same.
+        alias:  constants that stand for others: read instead.
+    """
+
+    where: str
+    infos: Mapping[str, Info]
+    known: Mapping[str, Lazy]
+    types: dict[str, TensorType] = field(default_factory=dict)
+    scales: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    grids: dict[str, Hashable] = field(default_factory=dict)
+    alias: dict[str, str] = field(default_factory=dict)
+
+    def number(self, node: Node, position: int, what: str) -> float:
+        """Input `position` of a node, which must be one constant number."""
+        name = node.inputs[position] if position < len(node.inputs) else ""
+        value = self.known[name]() if name in self.known else None
+        if value is None or value.size != 1:
+            raise ModelError(
+                f"{what} of {node.op_type} must be one constant number, not '{name}'",
+                where=f"{self.where}: node '{node.name}'",
+                remedy="simplify the model (for example with onnxslim) so that it is one",
+            )
+        return float(np.asarray(value, dtype=np.float64).reshape(-1)[0])
+
+    def identity(self, name: str) -> Hashable:
+        """What identifies a scale or zero point: the numbers of a constant, else its name."""
+        value = self.known[name]() if name in self.known else None
+        return name if value is None else (value.shape if value.size > 1 else (), value.tobytes())
+
+    def shifted(self, name: str) -> bool:
+        """Whether `name` is a zero point other than 0."""
+        value = self.known[name]() if name in self.known else None
+        return bool(name) and (value is None or bool(np.any(np.asarray(value, dtype=np.float32))))
+
+    def per(self, name: str, shape: tuple[int, ...], axis: int, block: int = 0) -> tuple[int | None, int]:
+        """(axis, block) that the scale `name` has in a tensor of `shape`."""
+        several = math.prod(self.infos[name].shape) > 1
+        return (axis % max(1, len(shape)) if several or block else None), block
+
+
+def linear(formats: Formats, node: Node, numbers: str) -> tuple[TensorType, Hashable]:
+    """Format and grid of `numbers`, the quantised side of a QuantizeLinear or DequantizeLinear."""
+    info = formats.infos[numbers]
+    scale, zero = node.inputs[1], node.inputs[2] if len(node.inputs) > 2 else ""
+    axis, block = formats.per(scale, info.shape, node.integer("axis", 1), node.integer("block_size", 0))
+    shift = formats.shifted(zero)
+    made = replace(type_of(info.dtype), scaled=True, axis=axis, block=block, zero_point=shift)
+    return made, (info.dtype, formats.identity(scale), formats.identity(zero) if shift else 0, axis, block)
+
+
+def qonnx(formats: Formats, node: Node) -> tuple[TensorType, Hashable, str]:
+    """Format and grid of the output of a QONNX quantiser, and a remark where its width was rounded up."""
+    remark = ""
+    shift = False
+    if node.op_type == "BipolarQuant":
+        made = TensorType("int", 1)
+    elif node.op_type == "FloatQuant":
+        exponent, mantissa = (formats.number(node, i, "the width") for i in (2, 3))
+        bits, remark = _whole_width(formats, node, 1 + exponent + mantissa)
+        made = TensorType("float", bits)
+    else:
+        position = 4 if node.op_type == "Trunc" else 3
+        bits, remark = _whole_width(formats, node, formats.number(node, position, "the width"))
+        signed = node.integer("signed", 1) != 0
+        made = TensorType("int", bits, signed, signed and node.integer("narrow", 0) != 0)
+        shift = formats.shifted(node.inputs[2])
+    shape = formats.infos[node.inputs[1]].shape
+    longest = max(range(len(shape)), key=lambda i: shape[i], default=0)
+    ahead = len(formats.infos[node.inputs[0]].shape) - len(shape)  # scales broadcast, so axes count from the right
+    axis, _ = formats.per(node.inputs[1], formats.infos[node.inputs[0]].shape, ahead + longest)
+    made = replace(made, scaled=True, axis=axis, zero_point=shift)
+    grid = (node.op_type, str(made), *(formats.identity(name) for name in node.inputs[1:]))
+    return made, (*grid, node.text("rounding_mode", "ROUND")), remark
+
+
+def _whole_width(formats: Formats, node: Node, width: float) -> tuple[int, str]:
+    if not 0 < width <= 32:
+        raise ModelError(
+            f"a width must be above 0 and at most 32 bits, not {width:g}",
+            where=f"{formats.where}: node '{node.name}'",
+            remedy="quantise to a width in that range",
+        )
+    bits = math.ceil(width)
+    return bits, "" if bits == width else f"; {width:g} bits are stored in {bits}"
+
+
+def clipped(formats: Formats, node: Node) -> TensorType | None:
+    """The narrower format of integers after a Clip with constant bounds; None where the bounds are not known."""
+    info = formats.infos[node.inputs[0]]
+    before = formats.types.get(node.inputs[0], type_of(info.dtype))
+    bounds = []
+    for position in (1, 2):
+        name = node.inputs[position] if position < len(node.inputs) else ""
+        value = formats.known[name]() if name in formats.known else None
+        if before.kind != "int" or value is None or value.size != 1:
+            return None
+        bounds.append(int(value.reshape(-1)[0]))
+    low, high = bounds
+    if low < 0:
+        bits = max((-low - 1).bit_length(), max(0, high).bit_length()) + 1
+        narrow = low > -(2 ** (bits - 1))
+        return replace(before, bits=min(bits, before.bits), signed=True, narrow=narrow)
+    return replace(before, bits=min(max(1, high.bit_length()), before.bits), signed=False)
+
+
+_KEEPING = frozenset(
+    name
+    for line in (
+        "Identity Reshape Flatten Squeeze Unsqueeze Transpose Dropout Expand Concat Split Slice Pad Gather Tile",
+        "DepthToSpace SpaceToDepth MaxPool GlobalMaxPool ReduceMax ReduceMin Relu Clip",
+    )
+    for name in line.split()
+)
+"""Operators whose results are among the numbers they read, or an end of a range: elements keep their format."""
+
+
+def carry(formats: Formats, node: Node) -> None:
+    """Formats of a node's outputs where they are those of its inputs."""
+    data = node.inputs if node.op_type == "Concat" else node.inputs[:1]
+    types = [formats.types.get(name) for name in data]
+    first = types[0] if types else None
+    if node.op_type not in _KEEPING or first is None or not first.quantised:
+        return
+    shapes = {(type_.kind, type_.bits, type_.signed) if type_ else None for type_ in types}
+    if len(shapes) > 1:
+        return
+    for output in filter(None, node.outputs):
+        moved = _moved(first, node, formats.infos[data[0]].shape, formats.infos[output].shape)
+        formats.types[output] = moved
+        if moved.block and data[0] in formats.scales:
+            formats.scales[output] = formats.scales[data[0]]
+        grids = {formats.grids.get(name) for name in data}
+        if len(grids) == 1 and moved.axis is None:
+            formats.grids[output] = grids.pop()
+
+
+def _moved(type_: TensorType, node: Node, before: tuple[int, ...], after: tuple[int, ...]) -> TensorType:
+    """The format under a new order of axes; scales whose axis is lost in a reshape are not told apart any more."""
+    if type_.axis is None:
+        return type_
+    if node.op_type == "Transpose":
+        order = node.ints("perm", tuple(reversed(range(len(before)))))
+        return replace(type_, axis=order.index(type_.axis))
+    if len(before) == len(after) and before[type_.axis] == after[type_.axis]:
+        return type_
+    return replace(type_, axis=None, block=0)

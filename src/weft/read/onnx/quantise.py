@@ -1,0 +1,133 @@
+"""Quantised networks: every tensor gets the width its quantisers give it, and ops read the quantised tensors.
+
+A QuantizeLinear and a DequantizeLinear (or one Quant of QONNX) say of a float network between what numbers it runs.
+So a reader of a DequantizeLinear reads what goes into it; what is left of the QuantizeLinears are ops of their own,
+which `weft.read.fold` merges into the ops before them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import replace
+
+from weft.model.workload import Note, View
+from weft.read.dtypes import type_of
+from weft.read.onnx.elementwise import elementwise
+from weft.read.onnx.formats import LINEAR, QONNX, Formats, carry, clipped, linear, qonnx
+from weft.read.onnx.graph import Emitted, Graph, Node
+
+
+def quantize(graph: Graph, node: Node) -> Emitted:
+    """One visit per element; scale and zero point are part of the instruction."""
+    made = elementwise(graph, replace(node, inputs=node.inputs[:1]))
+    type_ = graph.types[node.outputs[0]]
+    return replace(made, notes=(Note(node.name, f"{node.op_type} to {type_}, its scale held in the instruction"),))
+
+
+def dequantize(graph: Graph, node: Node) -> Emitted:
+    """What `settle` leaves of a DequantizeLinear: an output of the network that is another tensor as it is stored."""
+    return Emitted(views=(View(node.outputs[0], node.inputs[0], "reshape", node.name),))
+
+
+def of_constants(formats: Formats, node: Node) -> str | None:
+    """What a note says of a (de)quantiser of constants, whose formats are then known; None for every other node.
+
+    Readers of a DequantizeLinear are told to read the stored constant.
+    """
+    if node.op_type not in LINEAR | QONNX | {"Clip"} or any(name and name not in formats.known for name in node.inputs):
+        return None
+    source, output = node.inputs[0], node.outputs[0]
+    count = math.prod(formats.infos[source].shape)
+    if node.op_type == "Clip":
+        narrowed = clipped(formats, node)
+        if narrowed is None:
+            return None
+        formats.types[output] = narrowed
+        return f"{count} constants clipped offline, to {narrowed}"
+    if node.op_type == "DequantizeLinear":
+        type_, formats.grids[source] = linear(formats, node, source)
+        own = formats.types.get(source, type_)
+        type_ = replace(type_, bits=own.bits, signed=own.signed, narrow=own.narrow)
+        formats.types[source] = formats.types[output] = type_
+        formats.alias[output] = source
+        if type_.block:
+            zero = node.inputs[2:3] if type_.zero_point else ()
+            formats.scales[source] = formats.scales[output] = (node.inputs[1], *zero)
+        return f"{count} constants read as they are stored, {type_}{_scales(type_)}"
+    if node.op_type == "QuantizeLinear":
+        type_, formats.grids[output] = linear(formats, node, output)
+        remark = ""
+    else:
+        type_, formats.grids[output], remark = qonnx(formats, node)
+    formats.types[output] = type_
+    return f"{count} constants quantised offline, to {type_}{_scales(type_)}{remark}"
+
+
+def _scales(type_: object) -> str:
+    text = str(type_)
+    if "per axis" in text:
+        return ": scales preloaded with the bias, not priced"
+    return ""
+
+
+def settle(graph: Graph, formats: Formats) -> Graph:
+    """The graph without its DequantizeLinears: their readers read the quantised tensors; every format known."""
+    alias = formats.alias
+    readers = Counter(name for node in graph.nodes for name in node.inputs)
+    makers: dict[str, Node] = {}
+    same: dict[object, str] = {}
+    nodes: list[Node] = []
+    notes: list[Note] = []
+
+    def stands_for(node: Node, source: str, text: str) -> None:
+        """`node` makes nothing new: its readers read `source`; an output of the network shows it."""
+        output = node.outputs[0]
+        alias[output] = source
+        formats.types.setdefault(output, formats.types[source])
+        notes.append(Note(node.name, f"{node.op_type} {text}"))
+        if output in graph.outputs:
+            nodes.append(replace(node, op_type="DequantizeLinear", inputs=(source,)))
+
+    for node in graph.nodes:
+        node = replace(node, inputs=tuple(alias.get(name, name) for name in node.inputs))
+        source, output = node.inputs[0] if node.inputs else "", node.outputs[0]
+        if node.op_type == "DequantizeLinear":
+            type_, grid = linear(formats, node, source)
+            formats.types.setdefault(source, type_)
+            formats.grids.setdefault(source, grid)
+            stands_for(node, source, f"read as a view: its readers take {formats.types[source]}")
+            continue
+        if node.op_type in LINEAR | QONNX:
+            remark = ""
+            if node.op_type == "QuantizeLinear":
+                type_, grid = linear(formats, node, output)
+            else:
+                type_, grid, remark = qonnx(formats, node)
+            if formats.grids.get(source) == grid:
+                stands_for(node, source, f"changes nothing: '{source}' is that already{remark}")
+                continue
+            if (source, grid) in same:
+                twin = same[source, grid]
+                readers[twin] += readers[output]
+                stands_for(node, twin, f"is done once, for '{twin}'{remark}")
+                continue
+            same[source, grid] = output
+            formats.types[output], formats.grids[output] = type_, grid
+            if source in graph.inputs:
+                formats.types.setdefault(source, type_of(graph.infos[source].dtype))  # read as it comes
+            if remark:
+                notes.append(Note(node.name, remark.removeprefix("; ")))
+        else:
+            quantiser = makers.get(source) if readers[source] == 1 and source not in graph.outputs else None
+            narrowed = clipped(formats, node) if quantiser and node.op_type == "Clip" else None
+            if quantiser and narrowed:
+                formats.types[source] = narrowed
+                stands_for(node, source, f"is done by {quantiser.name}: its result is {narrowed}")
+                continue
+            carry(formats, node)
+            nodes.append(node)
+            continue
+        makers[output] = node
+        nodes.append(node)
+    return replace(graph, nodes=tuple(nodes), notes=(*graph.notes, *notes), types=formats.types, scales=formats.scales)
