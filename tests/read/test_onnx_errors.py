@@ -72,14 +72,14 @@ def test_a_torch_export():
 
 
 def test_an_operator_out_of_scope_points_at_the_file_and_the_node(tmp_path):
-    model = make_model([node("LSTM", ["x"], ["y"], name="memory", hidden_size=3)], {"x": [1, 2, 3]}, {"y": None})
+    model = make_model([node("NonZero", ["x"], ["y"], name="memory")], {"x": [1, 2, 3]}, {"y": None})
     path = tmp_path / "net.onnx"
     path.write_bytes(model.SerializeToString())
     with pytest.raises(ModelError) as caught:
         read_onnx(path)
     assert str(caught.value) == (
-        f"{path}: node 'memory': every operator must be one that weft knows, not LSTM; "
-        "unroll it into Gemm, Sigmoid, Tanh and Mul"
+        f"{path}: node 'memory': every operator must be one that weft knows, not NonZero; "
+        "the size of its result is known only at run time: end the network before it"
     )
 
 
@@ -299,14 +299,14 @@ def test_symbols_and_unknown_operators_come_all_at_once():
     nodes = [
         node("Foo", ["a"], ["f"], name="f1"),
         node("Foo", ["f"], ["g"], name="f2"),
-        node("If", ["g"], ["h"], name="branch"),
+        node("Scan", ["g"], ["h"], name="branch"),
         node("Foo", ["h", "b"], ["y"], name="f3", domain="mine"),
     ]
     assert lines(make_model(nodes, {"a": ["batch", 3], "b": ["batch", None]}, {"y": None})) == [
         "net: input 'a' and 1 more: every dim must have a size, and axis 0 is the symbol 'batch'; give --dim batch=N",
         "net: input 'b': every dim must have a size, and axis 1 has none; give --dim b_1=N",
         "net: node 'f1' and 1 more: every operator must be one that weft knows, not Foo; export the network without it",
-        "net: node 'branch': every operator must be one that weft knows, not If; export the branch that is taken",
+        "net: node 'branch': every operator must be one that weft knows, not Scan; unroll it",
         "net: node 'f3': every operator must be one that weft knows, not Foo of domain 'mine'; "
         "export the network with standard ONNX operators",
     ]

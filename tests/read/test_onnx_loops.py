@@ -331,7 +331,8 @@ def test_model_local_functions_are_inlined():
         [node("SiLU", ["x"], ["y"], domain="custom", name="act")], {"x": [1, 4]}, {"y": None}, functions=[silu]
     )
     assert [op.onnx for op in workload.ops] == ["Sigmoid", "Mul"]
-    assert notes(workload) == ["net: model-local functions inlined: SiLU"]
+    assert [op.name for op in workload.ops] == ["act/Sigmoid_0", "act/Mul_1"]
+    assert notes(workload) == ["act: SiLU inlined by the file's function: 2 nodes named act/..."]
 
 
 def test_symbolic_dims_take_the_sizes_given():

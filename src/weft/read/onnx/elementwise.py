@@ -106,7 +106,7 @@ def softmax(graph: Graph, node: Node) -> Emitted:
     Before opset 13 everything from `axis` on is one axis.
     """
     rank = len(graph.shape(node.inputs[0]))
-    if graph.opset < 13:
+    if node.opset < 13:
         first = node.integer("axis", 1) % max(1, rank)
         return _normalise(graph, node, tuple(range(first, rank)), ())
     return _normalise(graph, node, (node.integer("axis", -1) % max(1, rank),), ())

@@ -8,6 +8,7 @@ from weft.errors import Gathered, ModelError
 from weft.model.workload import Note, Op, Tensor, TensorRole, View, Workload
 from weft.read.dtypes import dtype_bits
 from weft.read.onnx.graph import Graph, Node
+from weft.read.onnx.proto import size_error
 from weft.read.onnx.table import BUILDERS
 
 WIDEST = 64
@@ -26,7 +27,7 @@ def emit(graph: Graph) -> Workload:
     problems = Gathered(ModelError)
     for node in graph.nodes:
         with problems.go_on(graph.at(node)):
-            made = BUILDERS[node.op_type](graph, node)
+            made = BUILDERS[node.key](graph, node)
             ops += made.ops
             views += made.views
             notes += made.notes
@@ -36,6 +37,10 @@ def emit(graph: Graph) -> Workload:
         bits = _stated_bits(graph, ops)
     problems.settle()
     if not ops:
+        for name in graph.inputs:
+            for position, size in enumerate(graph.shape(name)):
+                if not size:
+                    raise size_error(position, size, f"{graph.where}: input '{name}'")
         raise ModelError(
             "a network must compute something, and no operator is left of this one",
             where=graph.where,

@@ -19,13 +19,19 @@ Array = npt.NDArray[np.generic]
 Lazy = Callable[[], Array | None]
 """A way to the values of a constant; they are None where the file has none."""
 
+DEFAULT_DOMAINS = ("", "ai.onnx")
+"""Names of the standard operator set."""
+
 Attribute = Any
 """An ONNX attribute as Python holds it: int, float, bytes, list of them, or a TensorProto."""
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One ONNX node: `name` is unique in the graph, `proto` is the node as onnx keeps it."""
+    """One ONNX node: `name` is unique in the graph, `proto` is the node as onnx keeps it.
+
+    `opset` is the version of the default operator set that it is written in: a function may have its own.
+    """
 
     name: str
     op_type: str
@@ -33,6 +39,21 @@ class Node:
     outputs: tuple[str, ...]
     attributes: Mapping[str, Attribute]
     proto: Any
+    opset: int
+
+    @property
+    def domain(self) -> str:
+        """Its operator set; "" for the standard one."""
+        return "" if self.proto.domain in DEFAULT_DOMAINS else str(self.proto.domain)
+
+    @property
+    def key(self) -> str:
+        """Its operator as tables name it: "Conv", "com.microsoft::FusedConv"."""
+        return f"{self.domain}::{self.op_type}" if self.domain else self.op_type
+
+    def given(self, position: int) -> str:
+        """The tensor at input `position`; "" where it is left out."""
+        return self.inputs[position] if position < len(self.inputs) else ""
 
     def ints(self, name: str, default: tuple[int, ...]) -> tuple[int, ...]:
         """Attribute `name` as a tuple of integers."""
@@ -90,7 +111,7 @@ class Raw:
 
     Args:
         where:     what errors point at (the file as the user gave it).
-        opset:     version of the default operator set.
+        functions: model-local functions, by domain and name.
         inputs:    graph inputs that are no constants, with their shapes.
         constants: TensorProto of every initializer.
         declared:  shapes that the file states for its tensors, where they are complete.
@@ -98,8 +119,8 @@ class Raw:
 
     name: str
     where: str
-    opset: int
     nodes: tuple[Node, ...]
+    functions: Mapping[tuple[str, str], Any]
     inputs: Mapping[str, Info]
     outputs: tuple[str, ...]
     constants: Mapping[str, Any]
@@ -122,7 +143,6 @@ class Graph:
 
     name: str
     where: str
-    opset: int
     nodes: tuple[Node, ...]
     infos: Mapping[str, Info]
     inputs: tuple[str, ...]

@@ -12,7 +12,7 @@ import numpy as np
 from weft.errors import ModelError
 from weft.model.workload import Axis, Note, Op, View
 from weft.read.dtypes import dtype_bits
-from weft.read.onnx.elementwise import broadcast, elementwise, loop_dims
+from weft.read.onnx.elementwise import binary_op, broadcast, loop_dims, sources_of
 from weft.read.onnx.graph import Emitted, Graph, Node, axis, elements, operand, spatial
 
 Dims = tuple[tuple[str, int], ...]
@@ -43,7 +43,9 @@ def cast(graph: Graph, node: Node) -> Emitted:
     before, after = graph.infos[data].dtype, graph.infos[output].dtype
     if dtype_bits(before) == dtype_bits(after):
         return _view(node, data, output, "reshape")
-    return elementwise(graph, node)
+    shape = graph.shape(output)
+    op = binary_op(node.name, node, node.op_type, sources_of(graph, (data,)), output, shape)
+    return Emitted((op,))
 
 
 def transpose(graph: Graph, node: Node) -> Emitted:
@@ -113,6 +115,8 @@ def split(graph: Graph, node: Node) -> Emitted:
     offset = 0
     for index, name in enumerate(node.outputs):
         part = graph.shape(name)
+        if not elements(part):
+            continue
         dims = loop_dims(part)
         read = _axes(dims, len(part))
         read[where] = axis(shape[where], dims[where][0], offset=offset)

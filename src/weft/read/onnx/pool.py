@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 from weft.errors import ModelError
 from weft.model.workload import Op
-from weft.read.onnx.graph import Emitted, Graph, Node, axis, letters, operand, spatial
+from weft.read.onnx.graph import Emitted, Graph, Node, axis, elements, letters, operand, spatial
 from weft.read.onnx.window import Window, windows
 
 
@@ -80,10 +82,13 @@ def reduce(graph: Graph, node: Node) -> Emitted:
     if node.op_type in ("ArgMax", "ArgMin"):
         reduced = {node.integer("axis", 0) % max(1, rank)}
     else:
-        stated = graph.constant_ints(node, 1, "the axes") if "axes" not in node.attributes else node.ints("axes", ())
-        if not stated:
-            stated = () if node.integer("noop_with_empty_axes", 0) else tuple(range(rank))
-        reduced = {i % rank for i in stated}
+        reduced = _reduced_axes(graph, node, shape, keep)
+    if not elements(shape):
+        raise ModelError(
+            f"what is reduced must have elements, and '{data}' is {list(shape)}",
+            where=graph.at(node),
+            remedy="check the sizes of the input",
+        )
     names = [reduced_letter(letter) if i in reduced else letter for i, letter in enumerate(letters(rank))]
     sized = list(zip(names, shape, strict=True))
     kept_dims = [item for i, item in enumerate(sized) if i not in reduced]
@@ -106,6 +111,33 @@ def reduce(graph: Graph, node: Node) -> Emitted:
         nodes=(node.name,),
     )
     return Emitted((op,))
+
+
+def _reduced_axes(graph: Graph, node: Node, shape: tuple[int, ...], keep: bool) -> set[int]:
+    """The axes that go: stated, or, where they are known only at run time, those that the output's shape leaves out.
+
+    Errors: ModelError where they are known only at run time and more than one choice has that shape.
+    """
+    rank = len(shape)
+    if "axes" in node.attributes or not node.given(1) or graph.is_constant(node.inputs[1]):
+        stated = node.ints("axes", ()) if "axes" in node.attributes else graph.constant_ints(node, 1, "the axes")
+        if stated:
+            return {i % rank for i in stated}
+        return set() if node.integer("noop_with_empty_axes", 0) else set(range(rank))
+    result = graph.shape(node.outputs[0])
+    if keep:
+        return {i for i in range(rank) if result[i] != shape[i]}
+    large = [i for i in range(rank) if shape[i] > 1]  # an axis of size 1 may go or stay
+    target = tuple(size for size in result if size > 1)
+    choices = [
+        set(gone)
+        for gone in combinations(large, len(large) - len(target))
+        if tuple(shape[i] for i in large if i not in gone) == target
+    ]
+    if len(choices) != 1:
+        graph.constant_ints(node, 1, "the axes")
+    ones = [i for i in range(rank) if shape[i] == 1]
+    return choices[0] | set(ones[: rank - len(result) - len(choices[0])])
 
 
 def reduced_letter(letter: str) -> str:

@@ -1,4 +1,4 @@
-"""From bytes to a checked graph: functions inlined, symbolic dims given sizes, nodes named and in topological order."""
+"""From bytes to a checked graph: symbolic dims given sizes, nodes named and in topological order."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from typing import Any
 
 import onnx
 import onnx.helper
-import onnx.inliner
 
 from weft.errors import Gathered, ModelError, nearest, suggestion
-from weft.model.workload import Note
-from weft.read.onnx.graph import Info, Node, Raw
+from weft.read.onnx.graph import DEFAULT_DOMAINS, Info, Node, Raw
 
+GRAPHS = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
+"""Types of attributes that hold branches or bodies."""
 _NO_NUMBERS = (onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING)
-DEFAULT_DOMAINS = ("", "ai.onnx")
 
 
 def open_file(path: Path) -> Any:
@@ -56,7 +55,6 @@ def prepare(model: Any, dims: Mapping[str, int], where: str, name: str, problems
     """
     _check_names(model.graph, where)
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    notes: list[Note] = []
     for sparse in model.graph.sparse_initializer:
         problems.add(
             ModelError(
@@ -66,10 +64,6 @@ def prepare(model: Any, dims: Mapping[str, int], where: str, name: str, problems
             )
         )
     model = _light_copy(model)
-    if model.functions:
-        inlined = ", ".join(sorted({function.name for function in model.functions}))
-        model = onnx.inliner.inline_local_functions(model)
-        notes.append(Note(name, f"model-local functions inlined: {inlined}"))
     graph = model.graph
     opset = next((entry.version for entry in model.opset_import if entry.domain in DEFAULT_DOMAINS), 1)
     _check_dims(graph, constants, dims, where, problems)
@@ -82,7 +76,7 @@ def prepare(model: Any, dims: Mapping[str, int], where: str, name: str, problems
         raise ModelError(
             "a network must have an output, and this one has none", where=where, remedy="export the network again"
         )
-    nodes = tuple(_nodes(graph.node))
+    nodes = tuple(named(graph.node, opset))
     outputs = tuple(value.name for value in graph.output)
     given = {value.name for value in graph.input} | set(constants)
     ordered = _sorted(nodes, given, outputs, where, problems)
@@ -92,7 +86,8 @@ def prepare(model: Any, dims: Mapping[str, int], where: str, name: str, problems
             info = _declared_info(value, dims, where)
             if info is not None:
                 declared[value.name] = info
-    return Raw(name, where, opset, ordered, inputs, outputs, constants, declared, tuple(notes))
+    functions = {(function.domain, function.name): function for function in model.functions}
+    return Raw(name, where, ordered, functions, inputs, outputs, constants, declared, ())
 
 
 def dtype_name(elem_type: int, at: str) -> str:
@@ -111,6 +106,12 @@ def dtype_name(elem_type: int, at: str) -> str:
     return str(onnx.TensorProto.DataType.Name(elem_type)).lower()
 
 
+def elem_type(dtype: str) -> int:
+    """ONNX's number of an element type, from numpy's name."""
+    names = {"float32": "FLOAT", "float64": "DOUBLE"}
+    return int(onnx.TensorProto.DataType.Value(names.get(dtype, dtype.upper())))
+
+
 def _check_names(graph: Any, where: str) -> None:
     """Protobuf hands out names that are not UTF-8 as bytes, or fails on them, by its version."""
     try:
@@ -127,7 +128,7 @@ def _check_names(graph: Any, where: str) -> None:
 
 
 def _light_copy(model: Any) -> Any:
-    """A copy without the data of large weights, which inlining and inference must not drag along."""
+    """A copy without the data of large weights, which inference must not drag along."""
     light = onnx.ModelProto()
     light.ir_version = model.ir_version
     light.opset_import.extend(model.opset_import)
@@ -200,14 +201,19 @@ def _input_info(value: Any, sizes: Mapping[str, int], where: str) -> Info:
         else:
             # without a size it has its own problem already
             size = max(1, sizes.get(dim.dim_param or f"{value.name}_{i}", 1))
-        if size < 1:
-            raise ModelError(
-                f"a size must be positive, and axis {i} is {size}",
-                where=at,
-                remedy="export the network with a fixed input shape",
-            )
+        if size < 0:
+            raise size_error(i, size, at)
         shape.append(size)
     return Info(tuple(shape), dtype_name(value.type.tensor_type.elem_type, at))
+
+
+def size_error(position: int, size: int, at: str) -> ModelError:
+    """An input whose axis `position` has no elements, where that leaves nothing to compute."""
+    return ModelError(
+        f"a size must be positive, and axis {position} is {size}",
+        where=at,
+        remedy="export the network with a fixed input shape",
+    )
 
 
 def _declared_info(value: Any, sizes: Mapping[str, int], where: str) -> Info | None:
@@ -223,8 +229,8 @@ def _declared_info(value: Any, sizes: Mapping[str, int], where: str) -> Info | N
     )
 
 
-def _nodes(protos: Iterable[Any]) -> Iterable[Node]:
-    """Nodes with unique names: their own, or `<op_type>_<index>` where that is empty or repeated."""
+def named(protos: Iterable[Any], opset: int, prefix: str = "") -> Iterable[Node]:
+    """Nodes with unique names after `prefix`: their own, or `<op_type>_<index>` where that is empty or repeated."""
     protos = list(protos)
     own = {proto.name for proto in protos}
     seen: set[str] = set()
@@ -236,12 +242,33 @@ def _nodes(protos: Iterable[Any]) -> Iterable[Node]:
                 name += "_"
         seen.add(name)
         attributes = {attribute.name: _attribute(attribute) for attribute in proto.attribute}
-        yield Node(name, proto.op_type, tuple(proto.input), tuple(proto.output), attributes, proto)
+        yield Node(prefix + name, proto.op_type, tuple(proto.input), tuple(proto.output), attributes, proto, opset)
 
 
 def _attribute(attribute: Any) -> Any:
-    # references to a function's own attributes have no value; the inliner has replaced all that matter
+    # a reference that is left has no value: the call did not give it
     return None if attribute.ref_attr_name else onnx.helper.get_attribute_value(attribute)
+
+
+def needs(node: Node) -> tuple[str, ...]:
+    """Tensors that a node reads, those that its branches and bodies take from outside too."""
+    names = [*node.inputs]
+    for attribute in node.proto.attribute:
+        for graph in (attribute.g, *attribute.graphs) if attribute.type in GRAPHS else ():
+            names += _captured(graph)
+    return tuple(dict.fromkeys(filter(None, names)))
+
+
+def _captured(graph: Any) -> list[str]:
+    own = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
+    own |= {output for node in graph.node for output in node.output}
+    names = [output.name for output in graph.output]
+    for node in graph.node:
+        names += node.input
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs) if attribute.type in GRAPHS else ():
+                names += _captured(inner)
+    return [name for name in names if name not in own]
 
 
 def _sorted(
@@ -267,7 +294,7 @@ def _sorted(
             maker.setdefault(output, node)
     missing: dict[str, list[str]] = {}
     for node in nodes:
-        for tensor in filter(None, dict.fromkeys(node.inputs)):
+        for tensor in needs(node):
             if tensor not in maker and tensor not in given:
                 missing.setdefault(tensor, []).append(node.name)
     for tensor, users_of in missing.items():
@@ -288,7 +315,7 @@ def _sorted(
                     remedy="export the network again",
                 )
             )
-    waits = {node.name: {maker[t].name for t in node.inputs if t in maker} for node in nodes}
+    waits = {node.name: {maker[t].name for t in needs(node) if t in maker} for node in nodes}
     users: dict[str, list[int]] = {}
     for index, node in enumerate(nodes):
         for name in waits[node.name]:

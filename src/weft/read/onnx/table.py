@@ -73,3 +73,6 @@ BUILDERS: dict[str, Builder] = {
     "QuantizeLinear": quantize,
     "DequantizeLinear": dequantize,
 }
+
+WRITTEN = {"Split": 1 << 30}
+"""Outputs that a builder writes, where it is not the first alone."""

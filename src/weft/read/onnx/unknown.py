@@ -1,0 +1,67 @@
+"""What weft does not read, and the way out: operators that it does not know, and those of training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from weft.errors import ModelError
+from weft.read.onnx.graph import Node
+
+_DYNAMIC = "the size of its result is known only at run time: end the network before it"
+_RANDOM = "give the random numbers as an input"
+_SEQUENCE = "export the network with tensors in place of sequences and optionals"
+_TRAINING = "export the network for inference"
+_TEXT = "do what is done with text before the network, and start it after"
+
+_WAYS_OUT = {
+    "Loop": "unroll it",
+    "Scan": "unroll it",
+    **dict.fromkeys(("NonZero", "Unique", "Compress", "NonMaxSuppression"), _DYNAMIC),
+    **dict.fromkeys(("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial"), _RANDOM),
+    **dict.fromkeys(
+        (
+            *("SequenceAt", "SequenceConstruct", "SequenceEmpty", "SequenceErase", "SequenceInsert", "SequenceLength"),
+            *("SequenceMap", "SplitToSequence", "ConcatFromSequence"),
+            *("Optional", "OptionalGetElement", "OptionalHasElement"),
+        ),
+        _SEQUENCE,
+    ),
+    **dict.fromkeys(("StringConcat", "StringNormalizer", "StringSplit", "RegexFullMatch", "TfIdfVectorizer"), _TEXT),
+    "ImageDecoder": "decode images before the network, and start it after",
+    "DeformConv": "replace it with Conv: the pixels that it reads are known only at run time",
+}
+
+_WAYS_OUT_OF_DOMAINS = {
+    "ai.onnx.ml": "leave classical machine learning outside the network",
+    "ai.onnx.preview.training": _TRAINING,
+    "ai.onnx.training": _TRAINING,
+}
+
+
+def unknown_operator(where: str, nodes: Sequence[Node]) -> ModelError:
+    """The problem of an operator that weft does not know.
+
+    Args:    where: the file.   nodes: all of that operator, at least one.
+    """
+    first = nodes[0]
+    more = f" and {len(nodes) - 1} more" if len(nodes) > 1 else ""
+    of = f" of domain '{first.domain}'" if first.domain else ""
+    standard = _WAYS_OUT_OF_DOMAINS.get(first.domain, "export the network with standard ONNX operators")
+    return ModelError(
+        f"every operator must be one that weft knows, not {first.op_type}{of}",
+        where=f"{where}: node '{first.name}'{more}",
+        remedy=standard if first.domain else _WAYS_OUT.get(first.op_type, "export the network without it"),
+    )
+
+
+def refuse(where: str, node: Node) -> None:
+    """Refuse a node that is only of use in training.
+
+    Errors: ModelError for it.
+    """
+    if node.key in ("BatchNormalization", "Dropout") and node.integer("training_mode", 0):
+        raise ModelError(
+            f"{node.op_type} must be in inference mode, not in training mode",
+            where=f"{where}: node '{node.name}'",
+            remedy=_TRAINING,
+        )

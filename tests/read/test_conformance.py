@@ -1,0 +1,116 @@
+"""The onnx package's own node tests, written by others: each is read or refused, and what is read holds together."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import re
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "docs" / "conformance.py"
+LEAST_READ = 1100
+LEAST_READ_AS_THEY_STAND = 1000
+
+LINE = re.compile(r"test_\w+: ((node|input|initializer|tensor) '.*?'( and \d+ more)?: )?\S.*\S(; \S.*\S)?")
+
+
+@cache
+def results():
+    """Every node test with what reading it gave (an exception other than ModelError ends this)."""
+    spec = importlib.util.spec_from_file_location("conformance", SCRIPT)
+    script = importlib.util.module_from_spec(spec)
+    import sys
+
+    sys.modules["conformance"] = script
+    spec.loader.exec_module(script)
+    return tuple(script.outcomes())
+
+
+def read():
+    return [result for result in results() if result.workload]
+
+
+def test_most_are_read():
+    assert len(results()) >= 1800  # 1,884 in onnx 1.23
+    assert len(read()) >= LEAST_READ
+    assert sum(not result.frozen for result in read()) >= LEAST_READ_AS_THEY_STAND
+
+
+def test_the_others_are_refused_with_a_line_for_each_problem_that_names_the_place_and_a_way_out():
+    refused = [result for result in results() if not result.workload]
+    for result in refused:
+        assert result.reasons
+        for line in result.reasons:
+            assert LINE.fullmatch(line), line
+            assert "; " in line, line
+            assert len(line) < 400, line
+
+
+def visits(operand, dims):
+    """How often each element of a tensor is touched by an operand while the dims that index it run once."""
+    counts = np.ones((), dtype=np.int64)
+    for axis in operand.axes:
+        index = np.full((1,), axis.offset)
+        for term in axis.terms:
+            index = (index[:, None] + term.coefficient * np.arange(dims[term.dim])).reshape(-1)
+        inside = index[(index >= 0) & (index < axis.size)]
+        counts = np.multiply.outer(counts, np.bincount(inside, minlength=axis.size))
+    return counts
+
+
+def test_every_element_that_ops_write_is_written_once():
+    for result in read():
+        workload = result.workload
+        shapes = {tensor.name: tensor.shape for tensor in workload.tensors}
+        written = {}
+        for op in workload.ops:
+            counts = visits(op.output, op.size)
+            assert counts.shape == shapes[op.output.tensor], (result.case.name, op.name)
+            written[op.output.tensor] = written.get(op.output.tensor, 0) + counts
+        for tensor, counts in written.items():
+            assert (counts == 1).all(), (result.case.name, tensor)
+
+
+def test_what_an_op_reads_is_written_before_or_given():
+    for result in read():
+        workload = result.workload
+        made = {tensor.name for tensor in workload.tensors if tensor.role in ("input", "weight")}
+        ends = {op.output.tensor: index for index, op in enumerate(workload.ops)}
+        for index, op in enumerate(workload.ops):
+            for operand in op.inputs:
+                root = workload.root(operand.tensor)
+                assert root in made or ends.get(root, index) < index, (result.case.name, op.name, operand.tensor)
+                assert tuple(axis.size for axis in operand.axes) == workload.tensor(operand.tensor).shape
+
+
+def test_shapes_are_those_that_the_tests_state():
+    for result in read():
+        stated = {
+            value.name: tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
+            for value in result.case.model.graph.output
+            if all(dim.HasField("dim_value") for dim in value.type.tensor_type.shape.dim)
+        }
+        for tensor in result.workload.tensors:
+            if tensor.role == "output":
+                assert tensor.shape == stated.get(tensor.name, tensor.shape), result.case.name
+
+
+def test_no_op_does_fewer_steps_than_it_writes_elements():
+    for result in read():
+        for op in result.workload.ops:
+            sizes = [axis.size for axis in op.output.axes]
+            written = visits(op.output, op.size).sum()
+            assert op.iterations >= written, (result.case.name, op.name)
+            assert op.iterations <= 4 * math.prod(sizes) * max(
+                1, *(math.prod(a.size for a in o.axes) for o in op.inputs)
+            )
+
+
+@pytest.mark.parametrize("operator", ["Conv", "MatMul", "Softmax", "Attention", "LayerNormalization", "Resize"])
+def test_no_test_of_a_main_operator_is_refused(operator):
+    missing = [result.case.name for result in results() if result.case.operator == operator and not result.workload]
+    assert missing == []
