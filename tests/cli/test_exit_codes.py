@@ -34,10 +34,9 @@ WRONG = {
         "error: --fuse must be auto or off, not 'plan.yaml'; fusion files are not in this version"
     ),
     (*RUN, "--precision", "p.yaml"): (
-        "error: --precision must be chip or model, not the file 'p.yaml'; "
-        "precisions from a file are not in this version"
+        "error: --precision must be chip, model or an existing YAML file, not 'p.yaml'; "
+        "docs/precision.md has the form of the file"
     ),
-    (*RUN, "--precision", "fine"): "error: --precision must be chip or model, not 'fine'",
     (*RUN, "--dim", "batch"): "error: --dim must be NAME=N with N at least 1, not 'batch'; for example batch=1",
     (*RUN, "--dim", "batch=0"): "error: --dim must be NAME=N with N at least 1, not 'batch=0'; for example batch=1",
     (*RUN, "--dim", "n=1", "--dim", "n=2"): "error: --dim must give 'n' one size, not two; leave one of them out",

@@ -31,6 +31,11 @@ def _mapping_names(incomplete: str) -> list[str]:
     return _files(incomplete, (".json", ".txt"))
 
 
+def _precision_names(incomplete: str) -> list[str]:
+    words = [name for name in ("chip", "model") if name.startswith(incomplete)]
+    return words + _files(incomplete, (".yaml", ".yml"))
+
+
 def _files(incomplete: str, suffixes: tuple[str, ...]) -> list[str]:
     """Files and folders that go on from what was typed; nothing is opened."""
     typed = Path(incomplete)
@@ -109,8 +114,9 @@ PrecisionName = Annotated[
     typer.Option(
         "--precision",
         metavar="NAME",
-        help="chip: a float model is priced at the chip's precision; model: at its own.",
-        autocompletion=one_of("chip", "model"),
+        help="chip: a float model is priced at the chip's precision; model: at its own; "
+        "FILE: at the chip's but for the widths in this YAML (docs/precision.md).",
+        autocompletion=_precision_names,
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the search: same seed, same result.")]
@@ -162,12 +168,10 @@ def dims_of(given: list[str] | None) -> dict[str, int]:
 
 
 def precision_of(given: str) -> str:
-    """`--precision` as this version takes it."""
-    if given in ("chip", "model"):
+    """`--precision`: chip, model, or a file that is there."""
+    if given in ("chip", "model") or Path(given).is_file():
         return given
-    if Path(given).exists() or Path(given).suffix:
-        raise OptionError(
-            f"--precision must be chip or model, not the file '{given}'",
-            remedy="precisions from a file are not in this version",
-        )
-    raise OptionError(f"--precision must be chip or model, not '{given}'")
+    raise OptionError(
+        f"--precision must be chip, model or an existing YAML file, not '{given}'",
+        remedy="docs/precision.md has the form of the file",
+    )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from collections.abc import Mapping as Map
+from pathlib import Path
 from typing import Literal
 
 from weft.cost.units import passes
 from weft.errors import ModelError, OptionError, suggestion
 from weft.mapper import Objective
 from weft.mapper.solve import value
-from weft.model.chip import Chip, Core, Precision
+from weft.model.chip import Chip, Core
 from weft.model.mapping import Problem
 from weft.model.schedule import Infeasible
 from weft.model.workload import Note, Op, Workload
@@ -19,6 +20,7 @@ from weft.read import load
 from weft.read.chip import read_chip
 from weft.read.fold import fold
 from weft.read.precision import assume_precision
+from weft.read.widths import read_widths, set_widths
 from weft.run.proof import prove
 from weft.run.result import InfeasibleResult, MappedOp, MapResult, RunResult
 from weft.schedule import GOALS, Goal, solve
@@ -26,6 +28,8 @@ from weft.schedule.options import Mapper, setting_for
 from weft.schedule.solve import BUDGET, Progress
 
 Spatial = Literal["fixed", "free"]
+PRECISIONS = ("chip", "model")
+"""What `precision` may be beside a file."""
 
 
 def run(
@@ -46,7 +50,8 @@ def run(
     Args:    model: zoo name or ONNX file.   chip: library name, YAML file, or a `Chip`.
              objective: latency, energy, edp or memory.   fuse: "off" or "auto" (both run layer by layer for now).
              spatial: "fixed" (the arrays' declared dataflow) or "free".   dims: sizes of symbolic dimensions.
-             precision: "chip" (its default where the model is float) or "model".   seed, budget: of the search.
+             precision: "chip" (its default where the model is float), "model", or a file of widths (docs/precision.md).
+             seed, budget: of the search.
     Returns: a result whose proof was run, or why there is none.
     Errors:  UserError for what the user can put right.
     """
@@ -155,16 +160,24 @@ def streaming_problem(mapper: Mapper, op: Op, core: Core, chip: Chip) -> Problem
 
 
 def prepared(model: str, chip: Chip, dims: Map[str, int] | None, precision: str) -> tuple[Workload, str | None]:
-    """The network as this chip runs it: folded, and priced at the chip's precision where the model is float."""
-    _choice("precision", precision, ("chip", "model"))
+    """The network as this chip runs it: folded, and priced at the chip's precision where the model is float.
+
+    Args:    precision: "chip", "model" (at its own), or a file that sets widths (of the rest, the chip's count).
+    Returns: the network, and what was assumed of its precision and set by the file, in words.
+    """
+    entries = () if precision in PRECISIONS else read_widths(Path(precision))
     workload = load(model, dims)
     if not workload.ops:
         raise ModelError("a network must have at least one op to run", where=model)
+    names = {op.name for op in workload.ops} | {tensor.name for tensor in workload.tensors}
     workload = fold(workload, chip.folds)
     if precision == "model":
         return workload, None
-    assumed: Precision = chip.precision
-    return assume_precision(workload, assumed)
+    workload, assumed = assume_precision(workload, chip.precision)
+    if not entries:
+        return workload, assumed
+    workload, given = set_widths(workload, entries, names)
+    return workload, f"{assumed + '; ' if assumed else ''}{given}, as '{precision}' says"
 
 
 def pass_notes(problems: Iterable[Problem]) -> tuple[Note, ...]:
