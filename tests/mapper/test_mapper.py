@@ -230,7 +230,7 @@ def test_every_chain_of_multiples_is_walked_in_single_steps() -> None:
     for seed in range(40):
         problem = small_problem(seed)
         sizes, _ = lattice(problem.op, fixed_spatial(problem.op, problem.core))
-        for options, steps in zip(sizes.sizes, successors(sizes), strict=True):
+        for options, steps in zip(sizes.sizes, successors(sizes.sizes), strict=True):
             last = len(options) - 1
             reach = [{i} for i in range(len(options))]
             for i in range(last, -1, -1):

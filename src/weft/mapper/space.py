@@ -10,7 +10,7 @@ from weft.model.chip import ArrayDim, Core, Role
 from weft.model.mapping import Loop, Unroll
 from weft.model.workload import Op
 
-STATE_LIMIT = 4096
+STATE_LIMIT = 1 << 19
 """Most states of a lattice; larger ones are thinned, and the result says so."""
 
 FREE_CHOICES = 24
@@ -127,6 +127,8 @@ def lattice(op: Op, spatial: tuple[Unroll, ...], limit: int = STATE_LIMIT) -> tu
         ]
     while math.prod(map(len, options)) > limit:
         longest = max(range(len(options)), key=lambda d: len(options[d]))
+        if len(options[longest]) < 3:
+            break  # each dim keeps the array's size and the whole
         options[longest] = _thin(options[longest])
     sizes = tuple(
         tuple(unrolled.get(dim, 1) * m for m in option) for (dim, _), option in zip(op.dims, options, strict=True)
@@ -141,10 +143,10 @@ def _thin(option: list[int]) -> list[int]:
     return option[:drop] + option[drop + 1 :]
 
 
-def successors(lattice: Lattice) -> list[list[list[int]]]:
+def successors(options: tuple[tuple[int, ...], ...]) -> list[list[list[int]]]:
     """For each dim and candidate, the next larger candidates: multiples of it (or the whole), none through another."""
     result: list[list[list[int]]] = []
-    for sizes in lattice.sizes:
+    for sizes in options:
         last = len(sizes) - 1
 
         def above(i: int, sizes: tuple[int, ...] = sizes, last: int = last) -> list[int]:
