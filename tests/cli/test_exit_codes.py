@@ -21,7 +21,8 @@ WRONG = {
     ("run", "resnet8"): "error: Missing option '--chip'.",
     (*RUN, "--frob"): "error: No such option: --frob",
     ("run", "resnt8", "--chip", "tpu_like"): (
-        "error: a network must be a zoo name or the path of an .onnx file, not 'resnt8'; did you mean 'resnet8'?"
+        "error: a network must be a zoo name or the path of an .onnx or .pt2 file, not 'resnt8'; "
+        "did you mean 'resnet8'?"
     ),
     ("run", "resnet8", "--chip", "tpu_lik"): (
         "error: a chip must be a library name or a YAML file that exists, not 'tpu_lik'; did you mean 'tpu_like'?"
@@ -50,7 +51,8 @@ WRONG = {
         "error: a mapping file must be one that can be read, not 'none.json': No such file or directory"
     ),
     ("check", "frob"): (
-        "error: what is checked must be a .yaml or .onnx file, a library chip or a zoo network, not 'frob'; known: "
+        "error: what is checked must be a .yaml, .onnx or .pt2 file, a library chip or a zoo network, not 'frob'; "
+        "known: "
     ),
     ("check", "resnet8", "--chip", "x.yaml"): "error: a chip must be a YAML file that exists, not 'x.yaml'; or name a ",
 }

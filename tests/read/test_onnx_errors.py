@@ -58,16 +58,7 @@ def test_an_unknown_name():
     with pytest.raises(ModelError) as caught:
         load("resnet81")
     assert str(caught.value) == (
-        "a network must be a zoo name or the path of an .onnx file, not 'resnet81'; did you mean 'resnet8'?"
-    )
-
-
-def test_a_torch_export():
-    with pytest.raises(ModelError) as caught:
-        load("net.pt2")
-    assert (
-        str(caught.value)
-        == "net.pt2: a network must be an ONNX file, not a torch export; write it with torch.onnx.export"
+        "a network must be a zoo name or the path of an .onnx or .pt2 file, not 'resnet81'; did you mean 'resnet8'?"
     )
 
 

@@ -62,7 +62,7 @@ def kind_of(file: str) -> str:
     if file in zoo.names() or Path(file).suffix in (".onnx", ".pt2"):
         return "model"
     raise OptionError(
-        f"what is checked must be a .yaml or .onnx file, a library chip or a zoo network, not '{file}'",
+        f"what is checked must be a .yaml, .onnx or .pt2 file, a library chip or a zoo network, not '{file}'",
         remedy=suggestion(file, [*library(), *zoo.names()]),
     )
 

@@ -20,7 +20,7 @@ def _chip_names(incomplete: str) -> list[str]:
 def _model_names(incomplete: str) -> list[str]:
     from weft import zoo
 
-    return [name for name in zoo.names() if name.startswith(incomplete)] + _files(incomplete, (".onnx",))
+    return [name for name in zoo.names() if name.startswith(incomplete)] + _files(incomplete, (".onnx", ".pt2"))
 
 
 def _check_names(incomplete: str) -> list[str]:
@@ -64,7 +64,9 @@ def one_of(*names: str) -> Callable[[str], list[str]]:
 
 Model = Annotated[
     str,
-    typer.Argument(metavar="MODEL", help="A zoo name (weft models) or an .onnx file.", autocompletion=_model_names),
+    typer.Argument(
+        metavar="MODEL", help="A zoo name (weft models), an .onnx or a .pt2 file.", autocompletion=_model_names
+    ),
 ]
 ChipName = Annotated[
     str,
@@ -136,7 +138,7 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback when we
 Files = Annotated[
     list[str],
     typer.Argument(
-        metavar="FILE...", help="Models and chips: .onnx and .yaml files, or names.", autocompletion=_check_names
+        metavar="FILE...", help="Models and chips: .onnx, .pt2 and .yaml files, or names.", autocompletion=_check_names
     ),
 ]
 MappingFile = Annotated[

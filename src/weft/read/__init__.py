@@ -1,10 +1,13 @@
-"""Opens what the user gives: networks (zoo names, ONNX files). Imports are lazy: `import weft.read` loads no onnx."""
+"""Opens what the user gives: networks (zoo names, ONNX files, torch exports).
+
+Imports are lazy: `import weft.read` loads no onnx.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from weft.errors import ModelError, suggestion
 
@@ -12,31 +15,43 @@ if TYPE_CHECKING:
     from weft.model.workload import Workload
 
 
-def load(model: str, dims: Mapping[str, int] | None = None) -> Workload:
+def load(model: str | Any, dims: Mapping[str, int] | None = None) -> Workload:
     """The network that the user names.
 
-    Args:    model: a zoo name ("resnet18") or the path of an `.onnx` file.   dims: sizes of symbolic dims by name.
+    Args:    model: a zoo name ("resnet18"), the path of an `.onnx` or `.pt2` file, or a `torch.export.ExportedProgram`.
+             dims: sizes of symbolic dims by name.
     Returns: the workload as the model declares it: nothing folded, nothing re-priced.
     Errors:  ModelError when there is no such network, or it cannot be read.
     """
     from weft import zoo
     from weft.read.onnx import read_model, read_onnx
 
+    if not isinstance(model, str):
+        from weft.read.torch import read_exported
+
+        return read_exported(model, dims)
     if model in zoo.names():
         return read_model(zoo.build(model, values=False), dims, name=model)
     path = Path(model)
     if path.suffix == ".pt2":
-        raise ModelError(
-            "a network must be an ONNX file, not a torch export",
-            where=model,
-            remedy="write it with torch.onnx.export",
-        )
+        from weft.read.torch import read_pt2
+
+        return read_pt2(path, dims)
     if path.suffix == ".onnx" or path.exists():
         return read_onnx(path, dims)
     raise ModelError(
-        f"a network must be a zoo name or the path of an .onnx file, not '{model}'",
+        f"a network must be a zoo name or the path of an .onnx or .pt2 file, not '{model}'",
         remedy=suggestion(model, zoo.names()),
     )
+
+
+def model_name(model: str | Any) -> str:
+    """What results call a network: its name or path as the user gave it; of an exported program, its module's class."""
+    if isinstance(model, str):
+        return model
+    from weft.read.torch import exported_name
+
+    return exported_name(model)
 
 
 def read_onnx(path: str | Path, dims: Mapping[str, int] | None = None) -> Workload:

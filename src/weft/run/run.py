@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from collections.abc import Mapping as Map
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from weft.cost.units import passes
 from weft.errors import ModelError, OptionError, suggestion
@@ -16,7 +16,7 @@ from weft.model.chip import Chip, Core
 from weft.model.mapping import Problem
 from weft.model.schedule import Infeasible
 from weft.model.workload import Note, Op, Workload
-from weft.read import load
+from weft.read import load, model_name
 from weft.read.chip import read_chip
 from weft.read.fold import fold
 from weft.read.precision import assume_precision
@@ -33,7 +33,7 @@ PRECISIONS = ("chip", "model")
 
 
 def run(
-    model: str,
+    model: str | Any,
     chip: str | Chip,
     objective: str = "edp",
     *,
@@ -47,7 +47,8 @@ def run(
 ) -> RunResult | InfeasibleResult:
     """A network scheduled on a chip, with proof.
 
-    Args:    model: zoo name or ONNX file.   chip: library name, YAML file, or a `Chip`.
+    Args:    model: zoo name, `.onnx` or `.pt2` file, or a `torch.export.ExportedProgram`.
+             chip: library name, YAML file, or a `Chip`.
              objective: latency, energy, edp or memory.   fuse: "off" or "auto" (both run layer by layer for now).
              spatial: "fixed" (the arrays' declared dataflow) or "free".   dims: sizes of symbolic dimensions.
              precision: "chip" (its default where the model is float), "model", or a file of widths (docs/precision.md).
@@ -62,13 +63,14 @@ def run(
         raise OptionError(f"--budget must be at least 1, not {budget}", remedy="it counts whole schedules tried")
     clock = time.process_time()
     silicon = chip if isinstance(chip, Chip) else read_chip(chip)
+    name = model_name(model)
     workload, assumed = prepared(model, silicon, dims, precision)
     spent = {"read": time.process_time() - clock}
     clock = time.process_time()
     solution = solve(workload, silicon, goal, flow, budget, seed, progress)
     spent["schedule"] = time.process_time() - clock
     if isinstance(solution, Infeasible):
-        return InfeasibleResult(model, silicon.name, objective, solution, spent)
+        return InfeasibleResult(name, silicon.name, objective, solution, spent)
     spent["map"] = solution.map_seconds
     spent["schedule"] -= solution.map_seconds
     clock = time.process_time()
@@ -77,7 +79,7 @@ def run(
     proof = prove(workload, silicon, solution)
     spent["proof"] = time.process_time() - clock
     return RunResult(
-        model,
+        name,
         objective,
         spatial,
         seed,
@@ -93,7 +95,7 @@ def run(
 
 
 def map_model(
-    model: str,
+    model: str | Any,
     chip: str | Chip,
     objective: str = "edp",
     *,
@@ -113,11 +115,12 @@ def map_model(
     flow = _spatial(spatial)
     started = time.process_time()
     silicon = chip if isinstance(chip, Chip) else read_chip(chip)
+    name = model_name(model)
     workload, assumed = prepared(model, silicon, dims, precision)
     chosen = [item for item in workload.ops if op is None or item.name == op]
     if not chosen:
         names = [item.name for item in workload.ops]
-        raise OptionError(f"--op must name an op of '{model}', not '{op}'", remedy=suggestion(str(op), names))
+        raise OptionError(f"--op must name an op of '{name}', not '{op}'", remedy=suggestion(str(op), names))
     if core is not None and core not in {item.name for item in silicon.cores}:
         names = [item.name for item in silicon.cores]
         raise OptionError(f"--core must name a core of '{silicon.name}', not '{core}'", remedy=suggestion(core, names))
@@ -135,13 +138,13 @@ def map_model(
             where = f"core '{core}'" if core else f"no core of '{silicon.name}'"
             verb = "does not take" if core else "takes"
             return InfeasibleResult(
-                model, silicon.name, objective, Infeasible(item.name, f"{where} {verb} {item.kind} ops")
+                name, silicon.name, objective, Infeasible(item.name, f"{where} {verb} {item.kind} ops")
             )
         if isinstance(best, Infeasible):
-            return InfeasibleResult(model, silicon.name, objective, best)
+            return InfeasibleResult(name, silicon.name, objective, best)
         mapped.append(best)
     return MapResult(
-        model,
+        name,
         silicon.name,
         objective,
         assumed,
@@ -159,7 +162,7 @@ def streaming_problem(mapper: Mapper, op: Op, core: Core, chip: Chip) -> Problem
     return mapper.problem(op, setting_for(op, core, chip, every, {}))
 
 
-def prepared(model: str, chip: Chip, dims: Map[str, int] | None, precision: str) -> tuple[Workload, str | None]:
+def prepared(model: str | Any, chip: Chip, dims: Map[str, int] | None, precision: str) -> tuple[Workload, str | None]:
     """The network as this chip runs it: folded, and priced at the chip's precision where the model is float.
 
     Args:    precision: "chip", "model" (at its own), or a file that sets widths (of the rest, the chip's count).
@@ -168,7 +171,7 @@ def prepared(model: str, chip: Chip, dims: Map[str, int] | None, precision: str)
     entries = () if precision in PRECISIONS else read_widths(Path(precision))
     workload = load(model, dims)
     if not workload.ops:
-        raise ModelError("a network must have at least one op to run", where=model)
+        raise ModelError("a network must have at least one op to run", where=model_name(model))
     names = {op.name for op in workload.ops} | {tensor.name for tensor in workload.tensors}
     workload = fold(workload, chip.folds)
     if precision == "model":

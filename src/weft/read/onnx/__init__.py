@@ -24,17 +24,23 @@ def read_onnx(path: str | Path, dims: Mapping[str, int] | None = None) -> Worklo
     return _read(model, dims or {}, where=str(path), name=Path(path).stem)
 
 
-def read_model(source: str | Path | Any, dims: Mapping[str, int] | None = None, name: str | None = None) -> Workload:
+def read_model(
+    source: str | Path | Any,
+    dims: Mapping[str, int] | None = None,
+    name: str | None = None,
+    where: str | None = None,
+) -> Workload:
     """The workload in an ONNX file or an `onnx.ModelProto` (which is left unchanged).
 
     Args:    source: path, or the model itself.   dims: sizes for symbolic dims.   name: the workload's name.
+             where: what errors point at, by default the name.
     Returns: the workload, named `name`, or else after the file or the graph.
     Errors:  ModelError as `read_onnx`.
     """
     if isinstance(source, str | Path):
         return read_onnx(source, dims)
     label = name or _graph_name(source) or "model"
-    return _read(source, dims or {}, where=label, name=label)
+    return _read(source, dims or {}, where=where or label, name=label)
 
 
 def _read(model: Any, dims: Mapping[str, int], where: str, name: str) -> Workload:
