@@ -67,9 +67,18 @@ class Formats:
 
 def linear(formats: Formats, node: Node, numbers: str) -> tuple[TensorType, Hashable]:
     """Format and grid of `numbers`, the quantised side of a QuantizeLinear or DequantizeLinear."""
-    info = formats.infos[numbers]
-    scale, zero = node.inputs[1], node.inputs[2] if len(node.inputs) > 2 else ""
-    axis, block = formats.per(scale, info.shape, node.integer("axis", 1), node.integer("block_size", 0))
+    info, block = formats.infos[numbers], node.integer("block_size", 0)
+    return scaled(formats, info, node.given(1), node.given(2), node.integer("axis", 1), block)
+
+
+def scaled(
+    formats: Formats, info: Info, scale: str, zero: str, along: int, block: int = 0
+) -> tuple[TensorType, Hashable]:
+    """Format and grid of a tensor that has a scale, and a zero point if `zero` names one.
+
+    Args:    along: the axis of the scales, where there are several.
+    """
+    axis, block = formats.per(scale, info.shape, along, block)
     shift = formats.shifted(zero)
     made = replace(type_of(info.dtype), scaled=True, axis=axis, block=block, zero_point=shift)
     return made, (info.dtype, formats.identity(scale), formats.identity(zero) if shift else 0, axis, block)

@@ -16,11 +16,12 @@ from weft.read.dtypes import type_of
 from weft.read.onnx.elementwise import elementwise
 from weft.read.onnx.formats import LINEAR, QONNX, Formats, carry, clipped, linear, qonnx
 from weft.read.onnx.graph import Emitted, Graph, Node
+from weft.read.onnx.qoperator import TWINS, learn, run_time_scale
 
 
 def quantize(graph: Graph, node: Node) -> Emitted:
-    """One visit per element; scale and zero point are part of the instruction."""
-    made = elementwise(graph, replace(node, inputs=node.inputs[:1]))
+    """One visit per element; scale and zero point are part of the instruction, or one number each that is read."""
+    made = elementwise(graph, replace(node, inputs=(*node.inputs[:1], *run_time_scale(graph, node))))
     type_ = graph.types[node.outputs[0]]
     return replace(made, notes=(Note(node.name, f"{node.op_type} to {type_}, its scale held in the instruction"),))
 
@@ -118,6 +119,8 @@ def settle(graph: Graph, formats: Formats) -> Graph:
                 formats.types.setdefault(source, type_of(graph.infos[source].dtype))  # read as it comes
             if remark:
                 notes.append(Note(node.name, remark.removeprefix("; ")))
+        elif node.key in TWINS:
+            learn(formats, node)
         else:
             quantiser = makers.get(source) if readers[source] == 1 and source not in graph.outputs else None
             narrowed = clipped(formats, node) if quantiser and node.op_type == "Clip" else None

@@ -12,10 +12,12 @@ from onnx.shape_inference import infer_node_outputs
 
 from weft.errors import ModelError
 from weft.read.onnx.elementwise import elementwise, norm, softmax
+from weft.read.onnx.formats import QONNX
 from weft.read.onnx.functions import schema_of
 from weft.read.onnx.graph import Info, Lazy, Node, Raw, elements
 from weft.read.onnx.pool import pool, pooled_shape
 from weft.read.onnx.proto import dtype_name, elem_type
+from weft.read.onnx.qoperator import FOREIGN, TWINS, outputs_as_twin
 from weft.read.onnx.table import BUILDERS, COMPARISONS
 
 _DATA_LIMIT = 4096
@@ -35,6 +37,12 @@ _MAY_BE_EMPTY = frozenset(
 def outputs_of(raw: Raw, node: Node, infos: Mapping[str, Info], known: Mapping[str, Lazy]) -> dict[str, Info]:
     """Output shapes by ONNX's rule, once more as floats where it refuses the types, else as the file states them."""
     at = f"{raw.where}: node '{node.name}'"
+    if node.key in FOREIGN and node.op_type in QONNX:
+        return {node.outputs[0]: infos[node.inputs[0]]}
+    if node.domain and node.key in FOREIGN | TWINS.keys():
+        asked, types, dtype = outputs_as_twin(node, infos)
+        found = outputs_of(raw, asked, types, known)
+        return {name: Info(info.shape, dtype or info.dtype) for name, info in found.items()}
     schema = schema_of(node)
     # 1 where ONNX does not know it in the node's operator set
     least, given = 1 if schema is None else int(schema.min_input), sum(map(bool, node.inputs))
@@ -125,7 +133,7 @@ def _ask_onnx(
     for name in filter(None, node.inputs):
         info = infos[name]
         elem = elem_type(info.dtype)
-        if as_float and elem != onnx.TensorProto.INT64:
+        if as_float and elem not in (onnx.TensorProto.INT64, onnx.TensorProto.BOOL):
             elem = onnx.TensorProto.FLOAT
         types[name] = onnx.helper.make_tensor_type_proto(elem, info.shape)
         if name in known and elements(info.shape) <= _DATA_LIMIT and elem == elem_type(info.dtype):

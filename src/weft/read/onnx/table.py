@@ -22,6 +22,7 @@ from weft.read.onnx.move import (
     transpose,
 )
 from weft.read.onnx.pool import global_pool, pool, reduce
+from weft.read.onnx.qoperator import FOREIGN, TWINS, dynamic_quantize, on_integers
 from weft.read.onnx.quantise import dequantize, quantize
 
 
@@ -72,7 +73,10 @@ BUILDERS: dict[str, Builder] = {
     **_all("Resize Upsample", resize),
     "QuantizeLinear": quantize,
     "DequantizeLinear": dequantize,
+    "DynamicQuantizeLinear": dynamic_quantize,
+    **{key: dequantize if key.endswith("DequantizeLinear") else quantize for key in FOREIGN},
 }
+BUILDERS.update((key, on_integers(BUILDERS[twin.onnx])) for key, twin in TWINS.items())
 
-WRITTEN = {"Split": 1 << 30}
+WRITTEN = {"Split": 1 << 30, "DynamicQuantizeLinear": 3}
 """Outputs that a builder writes, where it is not the first alone."""
