@@ -11,7 +11,7 @@ from pathlib import Path
 from weft.read.chip import chip_schema
 
 HERE = Path(__file__).parent
-COMMANDS = ("run", "map", "evaluate", "check", "chips", "models", "schema", "doctor")
+COMMANDS = ("run", "map", "evaluate", "check", "import zigzag", "chips", "models", "schema", "doctor")
 
 
 def help_of(*words: str) -> str:
@@ -25,7 +25,7 @@ def help_of(*words: str) -> str:
 def main() -> None:
     """Both pages."""
     parts = ["# Commands\n\nMade by `make docs` from the help texts.\n", f"```\n{help_of()}\n```\n"]
-    parts += [f"## weft {name}\n\n```\n{help_of(name)}\n```\n" for name in COMMANDS]
+    parts += [f"## weft {name}\n\n```\n{help_of(*name.split())}\n```\n" for name in COMMANDS]
     (HERE / "cli.md").write_text("\n".join(parts), "utf-8")
     (HERE / "chip.schema.json").write_text(json.dumps(chip_schema(), indent=2) + "\n", "utf-8")
 

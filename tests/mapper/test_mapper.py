@@ -18,9 +18,9 @@ from weft.mapper import Mapped, Objective, best_mapping
 from weft.mapper.pack import find, pack
 from weft.mapper.solve import OBJECTIVES as NUMBERS
 from weft.mapper.solve import value
-from weft.mapper.space import candidates, fixed_spatial, lattice, successors
-from weft.model.chip import Systolic
-from weft.model.mapping import Problem, parse_mapping
+from weft.mapper.space import candidates, compute_cycles, fixed_spatial, lattice, successors
+from weft.model.chip import ArrayDim, Systolic
+from weft.model.mapping import Loop, Mapping, Problem, parse_mapping
 from weft.model.schedule import Infeasible
 
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
@@ -230,7 +230,7 @@ def test_every_chain_of_multiples_is_walked_in_single_steps() -> None:
     for seed in range(40):
         problem = small_problem(seed)
         sizes, _ = lattice(problem.op, fixed_spatial(problem.op, problem.core))
-        for options, steps in zip(sizes.sizes, successors(sizes), strict=True):
+        for options, steps in zip(sizes.sizes, successors(sizes.sizes), strict=True):
             last = len(options) - 1
             reach = [{i} for i in range(len(options))]
             for i in range(last, -1, -1):
@@ -240,6 +240,28 @@ def test_every_chain_of_multiples_is_walked_in_single_steps() -> None:
                 {i} | {j for j in range(i + 1, last + 1) if options[j] % options[i] == 0 or j == last}
                 for i in range(len(options))
             ]
+
+
+@pytest.mark.parametrize(
+    ("columns", "laid"),
+    [(32, "D1:N4 D3:N8"), (64, "D1:N4 D3:N8"), (10, "D1:N4 D3:N2"), (4, "D1:N4"), (3, "D1:N3")],
+)
+def test_a_loop_goes_on_along_the_next_side_that_names_it(columns: int, laid: str) -> None:
+    array = (ArrayDim("D1", 4, ("output_channel",)), ArrayDim("D3", 8, ("output_channel",)))
+    op = matmul(5, columns, 6)
+    core = replace(small_problem(0).core, array=array)
+    spatial = fixed_spatial(op, core)
+    assert " ".join(map(str, spatial)) == laid
+    unrolled = Mapping(spatial, (), ()).unrolled("N")
+    sizes, _ = lattice(op, spatial)
+    assert sizes.sizes[sizes.dims.index("N")][0] == unrolled
+    assert compute_cycles(op, spatial) == 5 * -(-columns // unrolled) * 6
+
+
+def test_a_side_of_which_the_dataflow_uses_a_part_takes_no_more() -> None:
+    core = replace(small_problem(0).core, array=(ArrayDim("D1", 32, ("output_channel",), most=8),))
+    (unroll,) = fixed_spatial(matmul(5, 64, 6), core)
+    assert unroll.loops == (Loop("N", 8),)
 
 
 def test_a_lattice_that_is_too_large_is_thinned_and_says_so() -> None:

@@ -56,23 +56,27 @@ def kernel(problem: Problem, mapping: Mapping) -> Counted:
     ends = {True: 0, False: 0}
     for cut in cuts(problem, mapping):
         lattice = Lattice(tuple(dim for dim, _ in cut.state), tuple((size,) for _, size in cut.state))
-        table = table_of(problem, array, lattice, lattice.states(), names, cut.operand, cut.index - 1, cut.index, cut)
-        output = cut.operand.slot == "O"
-        used = [*pipes(problem, cut, False), *(pipes(problem, cut, True) if output else ())]
-        for pipe, (bits, accesses, cycles) in zip(used, table.moved[0].tolist(), strict=True):
+        table = table_of(problem, array, lattice, names, cut.operand, cut.index - 1, cut.index, cut)
+        output, once = cut.operand.slot == "O", np.zeros(1, np.int64)
+        cost = table.cost(once, 0)[0]
+        ways = {up: pipes(problem, cut, up) for up in (False, True)}
+        for (way, number, up), (bits, accesses, cycles) in zip(table.ways, table.moved[0].tolist(), strict=True):
+            pipe = ways[up][number]
             key = (cut.operand.name, cut.index, pipe.name, pipe.port, str(pipe.flow))
+            active = int(table.visiting.instances[0, way, int(pipe.above)])
+            again = int(table.visiting.repeats[0, way])
             so_far = flows[key]
-            flows[key] = (so_far[0] + bits, so_far[1] + accesses, so_far[2] + cycles)
-        energy += table.cost[0, ENERGY]
-        exposed += int(table.cost[0, EXPOSED])
-        ends[output] += int(table.cost[0, ENDS])
-        busy += table.cost[0, BUSY:]
+            flows[key] = (so_far[0] + bits * active, so_far[1] + accesses * active, so_far[2] + cycles * again)
+        energy += cost[ENERGY]
+        exposed += int(cost[EXPOSED])
+        ends[output] += int(cost[ENDS])
+        busy += cost[BUSY:]
         if cut.lower is not None:
             width = problem.width(cut.operand.name)
             if partial and output:
                 width = max(width, problem.core.accumulator_bits)
-            room[cut.operand.name, cut.lower.memory] = int(table.room[0]) * width
-        partial = bool(table.partial[0])
+            room[cut.operand.name, cut.lower.memory] = int(table.room(once, 0)[0]) * width
+        partial = output and int(table.visiting.visits[0]) > 1
     told = price(problem, mapping)
     by_name = {name: int(busy[column]) for name, column in names.items()}
     steady = max([told.compute_cycles + exposed, *by_name.values()])

@@ -198,6 +198,12 @@ CASES = {
         "output_column, output_row, kernel_column, kernel_row, batch, not 'output_chanel'; "
         "did you mean 'output_channel'?",
     ),
+    "more of a side than it has": (
+        "D1: {size: 4, ",
+        "D1: {size: 4, most: 5, ",
+        "chip.yaml:19 core 'npu' side 'D1': most must be at most the side's 4 units, not 5; "
+        "leave it out where the dataflow may use all",
+    ),
     "an unknown buffering": (
         "buffering: pipelined",
         "buffering: dubble",
@@ -405,7 +411,8 @@ CASES = {
         "    ops: [conv]",
         "    from: cores/none.yaml\n    ops: [conv]",
         "chip.yaml:15 core 'npu': 'from' must name a file beside this one or in the library, not 'cores/none.yaml'; "
-        "the library has cores/eyeriss_like.yaml, cores/pooling.yaml, cores/simd.yaml, cores/tpu_like.yaml",
+        "the library has cores/eyeriss_like.yaml, cores/pooling.yaml, cores/simba_chiplet.yaml, cores/simd.yaml, "
+        "cores/tpu_like.yaml",
     ),
     "a core file that includes the chip": (
         "    ops: [conv]",

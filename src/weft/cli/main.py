@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from weft.cli import check, library, mapping, run
+from weft.cli import check, importing, library, mapping, run
 from weft.cli.guard import complain
 
 app = typer.Typer(
@@ -47,6 +47,7 @@ app.command("run", short_help="Schedule a network on a chip, with proof.", epilo
 app.command("map", short_help="The best mapping of every op, each alone.", epilog=mapping.MAP_EXAMPLES)(mapping.map_)
 app.command("evaluate", short_help="Price mappings that you have.", epilog=mapping.EVALUATE_EXAMPLES)(mapping.evaluate)
 app.command("check", short_help="Read models and chips and say what they hold.", epilog=check.EXAMPLES)(check.check)
+app.add_typer(importing.app())
 app.command("chips", short_help="List the chips that weft brings along.", epilog=library.CHIPS_EXAMPLES)(library.chips)
 app.command("models", short_help="List the networks that weft brings along.", epilog=library.MODELS_EXAMPLES)(
     library.models

@@ -198,24 +198,8 @@ def axis_profiles(
 
 
 @kernel
-def active_instances(n: int, s: int, u: int, part: int, step: int) -> int:
-    """Instances with any iteration of one dim in one step (`part` of the unrolling is served by one instance)."""
-    active = 0
-    for a in range(u // part):
-        if step * s + a * part < n:
-            active += 1
-    return active
-
-
-@kernel
-def cut_tables(
-    state_sizes: Ints,
-    dim_sizes: Ints,
-    unrolled: Ints,
-    below: Ints,
-    above: Ints,
-    relevant: Ints,
-    axis_of_state: Ints,
+def cut_rows(
+    axis_of_row: Ints,
     steps: Ints,
     steps_count: Ints,
     lower: Ints,
@@ -223,77 +207,47 @@ def cut_tables(
     upper: Ints,
     upper_count: Ints,
     ends: Ints,
-    is_output: bool,
-    width: int,
-    sums: int,
-    down: Ints,
-    down_pj: Floats,
-    up: Ints,
-    up_pj: Floats,
-    exposes: bool,
-    doubled: bool,
-    inner: bool,
-    least: int,
-    folds: int,
+    end: int,
     run_axis: int,
+    ways: Ints,
+    pipes: Ints,
+    kinds_room: int,
+    sets_room: int,
     moved: Ints,
-    out: Floats,
-    room: Ints,
-    partial: Ints,
+    spent: Ints,
+    shape: Ints,
 ) -> None:
-    """Energy, exposed and end cycles, and busy cycles of one cut at every state.
+    """What the steps of one cut move at every choice of tile sizes of the dims that index its operand.
 
     Args:
-        state_sizes: int64[S, D] tile sizes of each state.      relevant: int64[D], 1 where the dim indexes the operand.
-        axis_of_state: int64[S, A] profile number of each axis.
+        axis_of_row: int64[S, A] profile number of each axis.
         steps: int64[N, C, 3] and its counts, lower/upper: int64[N, C, 2] and theirs, ends: int64[N, 6] of all profiles.
-        down, up: int64[P, 6]: rate numerator, rate denominator, access bits, above, resource, link; *_pj: float64[P, 2]
-                  (pJ per bit, latency cycles).
-        exposes: the memory below has one copy.  doubled: it is double.  inner: the cut is not the array's own.
-        least: least cycles of one transfer.     folds: skew cycles for each step (systolic), else 0.
+        end:   column of `ends` with the extents of the transfer at the end: 0 the first step, 2 the last.
         run_axis: the axis along which tiles re-use their overlap, or -1.
-        moved: int64[S, P down + P up, 3], out: bits, accesses and busy cycles of each pipe.
-        out: float64[S, 3 + R]: energy pJ, exposed cycles, fill or drain cycles, busy cycles per resource.
-        room: int64[S] elements reserved below, copies included.   partial: int64[S] 1 where partial sums come back.
+        ways:  int64[W, 5]: width [bit], first and last + 1 of its pipes, latency of its links, least cycles. Ways are
+               the kinds of transfer: of an input down; of an output up finished, up as partial sums, and back down.
+        pipes: int64[P, 5]: rate numerator, rate denominator, access bits, above, link.
+        kinds_room, sets_room: most kinds of step, and of extents, that any row may have.
+        moved: int64[S, P, 3], out: bits and accesses in one active instance, busy cycles, all of one visit.
+        spent: int64[S, W], out: cycles of all transfers of one visit.
+        shape: int64[S, 4], out: cycles of the end transfer, steps of one visit, tile, next increment (elements).
     """
-    axes = axis_of_state.shape[1]
-    dims = dim_sizes.size
-    combined = np.zeros((4096, 3), np.int64)
-    spare = np.zeros((4096, 3), np.int64)
-    instances = np.zeros((4096, 2), np.int64)
-    spare2 = np.zeros((4096, 2), np.int64)
-    for state in range(state_sizes.shape[0]):
-        # Visits over dims that do not index the operand.
-        visits = 1
-        every_b = every_a = first_b = first_a = last_b = last_a = 1
-        for d in range(dims):
-            if relevant[d]:
-                continue
-            s = state_sizes[state, d]
-            count = (dim_sizes[d] + s - 1) // s
-            visits *= count
-            b0 = active_instances(dim_sizes[d], s, unrolled[d], below[d], 0)
-            b1 = active_instances(dim_sizes[d], s, unrolled[d], below[d], count - 1)
-            a0 = active_instances(dim_sizes[d], s, unrolled[d], above[d], 0)
-            a1 = active_instances(dim_sizes[d], s, unrolled[d], above[d], count - 1)
-            every_b *= b0 * (count - 1) + b1
-            every_a *= a0 * (count - 1) + a1
-            first_b *= b0
-            first_a *= a0
-            last_b *= b1
-            last_a *= a1
-        # Kinds of step, multiplied over axes.
+    axes = axis_of_row.shape[1]
+    combined = np.zeros((kinds_room, 3), np.int64)
+    spare = np.zeros((kinds_room, 3), np.int64)
+    instances = np.zeros((sets_room, 2), np.int64)
+    spare2 = np.zeros((sets_room, 2), np.int64)
+    for row in range(axis_of_row.shape[0]):
         kinds = 1
         combined[0, 0] = combined[0, 1] = combined[0, 2] = 1
         tile = fresh = 1
         end_b = end_a = 1
-        which = 2 if is_output else 0
         for a in range(axes):
-            p = axis_of_state[state, a]
+            p = axis_of_row[row, a]
             tile *= ends[p, 4]
             fresh *= ends[p, 5] if a == run_axis else ends[p, 4]
-            end_b *= ends[p, which]
-            end_a *= ends[p, which + 1]
+            end_b *= ends[p, end]
+            end_a *= ends[p, end + 1]
             more = 0
             for i in range(kinds):
                 for j in range(steps_count[p]):
@@ -306,94 +260,57 @@ def cut_tables(
         distinct = 0
         for i in range(kinds):
             distinct += combined[i, 2]
-        total_steps = distinct * visits
-        partial[state] = 1 if (is_output and visits > 1) else 0
-        room[state] = tile + fresh if (doubled and total_steps > 1) else tile
-        for f in range(out.shape[1]):
-            out[state, f] = 0.0
-        moved[state] = 0
-        exposed = 0
-        ends_cycles = 0
-        # Way: 0 inputs down; 1 outputs up, last visit; 2 outputs up, earlier visits; 3 partial sums down.
-        for way in range(4):
-            if is_output != (way > 0):
-                continue
-            if way == 0:
-                pipes, pj, bits, repeats, inst_b, inst_a = down, down_pj, width, visits, every_b, every_a
-            elif way == 1:
-                pipes, pj, bits, repeats, inst_b, inst_a = up, up_pj, width, 1, last_b, last_a
-            elif way == 2:
-                pipes, pj, bits, repeats = up, up_pj, sums, visits - 1
-                inst_b, inst_a = every_b - last_b, every_a - last_a
-            else:
-                pipes, pj, bits, repeats = down, down_pj, sums, visits - 1
-                inst_b, inst_a = every_b - first_b, every_a - first_a
-            if repeats == 0:
-                continue
-            first_pipe = down.shape[0] if way == 1 or way == 2 else 0
-            latency = 0
-            for q in range(pipes.shape[0]):
-                latency += int(pj[q, 1])
+        shape[row, 0] = 0
+        shape[row, 1] = distinct
+        shape[row, 2] = tile
+        shape[row, 3] = fresh
+        for w in range(ways.shape[0]):
+            bits, first, last = ways[w, 0], ways[w, 1], ways[w, 2]
             # Time: kinds of step.
             for i in range(kinds):
-                longest = least if way == 0 else 0
-                for q in range(pipes.shape[0]):
+                longest = ways[w, 4]
+                for q in range(first, last):
                     load = combined[i, 1] if pipes[q, 3] else combined[i, 0]
                     cycles = (load * bits * pipes[q, 1] + pipes[q, 0] - 1) // pipes[q, 0]
-                    moved[state, first_pipe + q, 2] += cycles * combined[i, 2] * repeats
+                    moved[row, q, 2] += cycles * combined[i, 2]
                     longest = max(longest, cycles)
                 if max(combined[i, 0], combined[i, 1]) > 0:
-                    exposed += (longest + latency) * combined[i, 2] * repeats
-            if way <= 1:
-                longest = least if way == 0 else 0
-                for q in range(pipes.shape[0]):
+                    spent[row, w] += (longest + ways[w, 3]) * combined[i, 2]
+            if w == 0 and max(end_a, end_b) > 0:
+                longest = ways[w, 4]
+                for q in range(first, last):
                     load = end_a if pipes[q, 3] else end_b
                     longest = max(longest, (load * bits * pipes[q, 1] + pipes[q, 0] - 1) // pipes[q, 0])
-                if max(end_a, end_b) > 0:
-                    ends_cycles = longest + latency
-            # Energy: instances of each extent.
-            for side in range(2):
-                needed = False
-                for q in range(pipes.shape[0]):
-                    if pipes[q, 3] == side:
-                        needed = True
-                if not needed:
-                    continue
-                sets = 1
-                instances[0, 0] = instances[0, 1] = 1
-                for a in range(axes):
-                    p = axis_of_state[state, a]
-                    more = 0
-                    kinds_here = upper_count[p] if side else lower_count[p]
-                    for i in range(sets):
-                        for j in range(kinds_here):
-                            extent = upper[p, j, 0] if side else lower[p, j, 0]
-                            count = upper[p, j, 1] if side else lower[p, j, 1]
-                            spare2[more, 0] = instances[i, 0] * extent
-                            spare2[more, 1] = instances[i, 1] * count
-                            more += 1
-                    instances, spare2 = spare2, instances
-                    sets = more
-                active = inst_a if side else inst_b
-                for q in range(pipes.shape[0]):
+                shape[row, 0] = longest + ways[w, 3]
+        # Energy: instances of each extent.
+        for side in range(2):
+            needed = False
+            for q in range(pipes.shape[0]):
+                if pipes[q, 3] == side:
+                    needed = True
+            if not needed:
+                continue
+            sets = 1
+            instances[0, 0] = instances[0, 1] = 1
+            for a in range(axes):
+                p = axis_of_row[row, a]
+                more = 0
+                kinds_here = upper_count[p] if side else lower_count[p]
+                for i in range(sets):
+                    for j in range(kinds_here):
+                        extent = upper[p, j, 0] if side else lower[p, j, 0]
+                        count = upper[p, j, 1] if side else lower[p, j, 1]
+                        spare2[more, 0] = instances[i, 0] * extent
+                        spare2[more, 1] = instances[i, 1] * count
+                        more += 1
+                instances, spare2 = spare2, instances
+                sets = more
+            for w in range(ways.shape[0]):
+                for q in range(ways[w, 1], ways[w, 2]):
                     if pipes[q, 3] != side:
                         continue
                     for i in range(sets):
-                        load = instances[i, 0] * bits
-                        moved[state, first_pipe + q, 0] += load * instances[i, 1] * active
-                        if not pipes[q, 5]:
-                            accesses = (load + pipes[q, 2] - 1) // pipes[q, 2]
-                            moved[state, first_pipe + q, 1] += accesses * instances[i, 1] * active
-        for q in range(moved.shape[1]):
-            upward = q >= down.shape[0]
-            pipe = up[q - down.shape[0]] if upward else down[q]
-            pj_per_bit = up_pj[q - down.shape[0], 0] if upward else down_pj[q, 0]
-            priced = moved[state, q, 0] if pipe[5] else moved[state, q, 1] * pipe[2]
-            out[state, 0] += float(priced) * pj_per_bit
-            out[state, 3 + pipe[4]] += float(moved[state, q, 2])
-        if inner:
-            out[state, 2] = float(ends_cycles)
-            if exposes:
-                out[state, 1] += float(exposed - ends_cycles)
-        if folds > 0:
-            out[state, 1] += float(folds * total_steps)
+                        load = instances[i, 0] * ways[w, 0]
+                        moved[row, q, 0] += load * instances[i, 1]
+                        if not pipes[q, 4]:
+                            moved[row, q, 1] += (load + pipes[q, 2] - 1) // pipes[q, 2] * instances[i, 1]

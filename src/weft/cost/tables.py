@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from weft.cost.cuts import Cut, served
-from weft.cost.kernels import CLASSES, Floats, Ints, axis_profiles, cut_tables
-from weft.cost.traffic import pipes, shift_cycles
+from weft.cost.kernels import CLASSES, Floats, Ints, axis_profiles, cut_rows
+from weft.cost.traffic import Pipe, pipes, shift_cycles
 from weft.model.mapping import Mapping, Place, Problem, Unroll
 from weft.model.workload import Operand
 
@@ -38,25 +38,78 @@ class Lattice:
         return np.stack([axis.ravel() for axis in grid], axis=1)
 
 
+WAYS = {"I": 1, "W": 1, "O": 3}
+"""Kinds of transfer across a cut: an input comes down; an output goes up finished, goes up and comes down as sums."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visiting:
+    """How often one tile crosses a cut, at every choice of sizes of the dims that do not index the operand.
+
+    Args:
+        visits:    int64[V].
+        repeats:   int64[V, W]: visits with each way of transfer.
+        instances: int64[V, W, 2]: active instances below and above, summed over those visits.
+    """
+
+    visits: Ints
+    repeats: Ints
+    instances: Ints
+
+
 @dataclass(frozen=True, slots=True)
 class CutTable:
-    """One cut of one operand at every state.
+    """One cut of one operand on a lattice: rows by the dims that index the operand, `visiting` by the others.
+
+    Whatever a cut costs is a sum of products of the two, so neither is ever multiplied out over the whole lattice.
 
     Args:
         lower, upper: place numbers of the operand (lower -1: the array).
-        cost:    float64[S, 3 + R]: energy, exposed, fill or drain cycles, busy cycles per resource.
-        room:    int64[S]: elements reserved below, copies included.
-        partial: int64[S]: 1 where partial sums come back across this cut.
-        moved:   int64[S, P down + P up, 3]: bits, accesses, busy cycles of each pipe (`traffic.pipes`).
+        energy:  float64[S, W, 2]: pJ of one active instance below and above.
+        busy:    float64[S, W, R]: cycles per resource.
+        waits:   float64[S, W]: cycles in which the array waits for a memory with one copy.
+        skew:    float64[S]: of a systolic array, per visit.
+        ends:    float64[S]: fill or drain cycles, once.
+        steps, tile, fresh: int64[S]: steps of one visit, elements of a tile, of its next increment.
+        doubled: the memory below keeps a second copy.
+        moved:   int64[S, P, 3]: bits and accesses in one active instance, busy cycles, of each pipe of each way.
+        ways:    (way, number in `traffic.pipes`, upwards) of each pipe.
     """
 
     operand: str
     lower: int
     upper: int
-    cost: Floats
-    room: Ints
-    partial: Ints
+    energy: Floats
+    busy: Floats
+    waits: Floats
+    skew: Floats
+    ends: Floats
+    steps: Ints
+    tile: Ints
+    fresh: Ints
+    doubled: bool
+    exposes: bool
+    visiting: Visiting
     moved: Ints
+    ways: tuple[tuple[int, int, bool], ...]
+
+    def cost(self, row: Ints, visit: int) -> Floats:
+        """float64[len(row), 3 + R]: energy, exposed, fill or drain, busy cycles at rows of one visiting."""
+        repeats = self.visiting.repeats[visit].astype(np.float64)
+        instances = self.visiting.instances[visit].astype(np.float64)
+        out = np.empty((len(row), BUSY + self.busy.shape[2]), np.float64)
+        out[:, ENERGY] = (self.energy[row] * instances).sum(axis=(1, 2))
+        out[:, EXPOSED] = self.skew[row] * self.visiting.visits[visit]
+        if self.exposes:
+            out[:, EXPOSED] += self.waits[row] @ repeats - self.ends[row]
+        out[:, ENDS] = self.ends[row]
+        out[:, BUSY:] = np.einsum("swr,w->sr", self.busy[row], repeats)
+        return out
+
+    def room(self, row: Ints, visit: int) -> Ints:
+        """int64[len(row)]: elements reserved below, copies included."""
+        again = self.steps[row] * self.visiting.visits[visit] > 1
+        return self.tile[row] + np.where(again & self.doubled, self.fresh[row], 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +140,6 @@ def build(problem: Problem, spatial: tuple[Unroll, ...], lattice: Lattice, optim
     array = Mapping(spatial, (), ())
     names: dict[str, int] = {}
     kept: list[CutTable] = []
-    states = lattice.states()
     jobs: list[tuple[Operand, int, int, Cut]] = []
     for operand in problem.op.operands:
         places = problem.setting.of(operand.name)
@@ -99,12 +151,11 @@ def build(problem: Problem, spatial: tuple[Unroll, ...], lattice: Lattice, optim
                     names.setdefault(pipe.port if pipe.flow == "link" else f"{pipe.name}.{pipe.port}", len(names))
             jobs.append((operand, lower, upper, cut))
     for operand, lower, upper, cut in jobs:
-        table = table_of(problem, array, lattice, states, names, operand, lower, upper, cut)
+        table = table_of(problem, array, lattice, names, operand, lower, upper, cut)
         for dim in _halo_dims(problem, cut) if optimistic else ():
             # A run as long as the whole dim re-uses at least what any shorter one does.
             run = replace(cut, run=(dim, problem.op.size[dim] + 1))
-            other = table_of(problem, array, lattice, states, names, operand, lower, upper, run)
-            table = replace(table, cost=np.minimum(table.cost, other.cost), room=np.minimum(table.room, other.room))
+            table = _least_of(table, table_of(problem, array, lattice, names, operand, lower, upper, run))
         kept.append(table)
     return Tables(lattice, tuple(names), tuple(kept))
 
@@ -116,60 +167,178 @@ def _halo_dims(problem: Problem, cut: Cut) -> tuple[str, ...]:
     return tuple(term.dim for axis in cut.operand.axes if len(axis.terms) > 1 for term in axis.terms)
 
 
-def _pack_pipes(problem: Problem, cut: Cut, up: bool, names: dict[str, int]) -> tuple[Ints, Floats]:
-    found = pipes(problem, cut, up)
-    whole = np.zeros((len(found), 6), np.int64)
-    energy = np.zeros((len(found), 2), np.float64)
-    for row, pipe in enumerate(found):
-        link = pipe.flow == "link"
-        name = pipe.port if link else f"{pipe.name}.{pipe.port}"
-        whole[row] = (
-            pipe.rate.numerator,
-            pipe.rate.denominator,
-            pipe.access_bits,
-            int(pipe.above),
-            names[name],
-            int(link),
-        )
-        energy[row] = (pipe.pj_per_bit, pipe.latency_cycles)
-    return whole, energy
+def _least_of(one: CutTable, other: CutTable) -> CutTable:
+    """A table that says of each column the less of two (they differ in re-use only, so the ends are the same)."""
+    names = ("energy", "busy", "waits", "fresh")
+    least = {name: np.minimum(getattr(one, name), getattr(other, name)) for name in names}
+    return replace(one, **least)
 
 
 def table_of(
     problem: Problem,
     array: Mapping,
     lattice: Lattice,
-    states: Ints,
     names: dict[str, int],
     operand: Operand,
     lower: int,
     upper: int,
     cut: Cut,
 ) -> CutTable:
-    """The table of one cut at every state of a lattice; `cut.state` is not looked at, `cut.run` holds for all."""
-    op, core = problem.op, problem.core
+    """The table of one cut on a lattice; `cut.state` is not looked at, `cut.run` holds for all rows."""
+    core = problem.core
     below, above = served(problem, array, cut.lower), served(problem, array, cut.upper)
-    axes = [axis for axis in operand.axes if axis.terms]
-    column = {dim: number for number, dim in enumerate(lattice.dims)}
-    strides = [math.prod(len(sizes) for sizes in lattice.sizes[d + 1 :]) for d in range(len(lattice.dims))]
-    number = np.arange(lattice.num_states)
-    choice = {dim: (number // strides[d]) % len(lattice.sizes[d]) for dim, d in column.items()}
+    output = operand.slot == "O"
+    finished = problem.width(operand.name)
+    sums = max(finished, core.accumulator_bits)
+    directions = ((finished, output), (sums, True), (sums, False))[: WAYS[operand.slot]]
+    least = shift_cycles(problem, Cut(operand, 1, cut.lower, cut.upper, (), None)) if lower == 0 else 0
+    found: list[Pipe] = []
+    ways: list[tuple[int, int, bool]] = []
+    table: list[tuple[int, int, int, int, int]] = []
+    for way, (bits, upward) in enumerate(directions):
+        used = pipes(problem, cut, upward)
+        table.append((bits, len(found), len(found) + len(used), sum(p.latency_cycles for p in used), least))
+        ways += [(way, number, upward) for number in range(len(used))]
+        found += used
+    packed = np.array(
+        [(p.rate.numerator, p.rate.denominator, p.access_bits, p.above, p.flow == "link") for p in found], np.int64
+    ).reshape(-1, 5)
+    rows, profiles = _rows(problem, array, lattice, operand, below, above, cut)
+    num_rows = len(rows)
+    moved = np.zeros((num_rows, len(found), 3), np.int64)
+    spent = np.zeros((num_rows, len(directions)), np.int64)
+    shape = np.zeros((num_rows, 4), np.int64)
+    run_axis = next(
+        (
+            number
+            for number, axis in enumerate(axis for axis in operand.axes if axis.terms)
+            if cut.run and any(term.dim == cut.run[0] for term in axis.terms)
+        ),
+        -1,
+    )
+    kinds_room = _most(rows, profiles.steps_count)
+    sets_room = max(_most(rows, profiles.lower_count), _most(rows, profiles.upper_count))
+    cut_rows(
+        rows,
+        profiles.steps,
+        profiles.steps_count,
+        profiles.lower,
+        profiles.lower_count,
+        profiles.upper,
+        profiles.upper_count,
+        profiles.ends,
+        2 if output else 0,
+        run_axis,
+        np.array(table, np.int64),
+        packed,
+        kinds_room,
+        sets_room,
+        moved,
+        spent,
+        shape,
+    )
+    energy = np.zeros((num_rows, len(directions), 2), np.float64)
+    busy = np.zeros((num_rows, len(directions), len(names)), np.float64)
+    for q, (pipe, (way, _, _)) in enumerate(zip(found, ways, strict=True)):
+        link = pipe.flow == "link"
+        priced = moved[:, q, 0] if link else moved[:, q, 1] * pipe.access_bits
+        energy[:, way, int(pipe.above)] += priced * pipe.pj_per_bit
+        busy[:, way, names[pipe.port if link else f"{pipe.name}.{pipe.port}"]] += moved[:, q, 2]
+    buffering = problem.chip.memory(cut.lower.memory).buffering if cut.lower is not None else "pipelined"
+    inner, fold = lower >= 0, 0
+    if core.systolic is not None and lower == 0 and operand.slot == core.systolic.stationary:
+        sides = {dim.name: dim.size for dim in core.array}
+        fold = sides[core.systolic.rows] + sides[core.systolic.columns] - 2
+    return CutTable(
+        operand=operand.name,
+        lower=lower,
+        upper=upper,
+        energy=energy,
+        busy=busy,
+        waits=spent.astype(np.float64),
+        skew=fold * shape[:, 1].astype(np.float64),
+        ends=shape[:, 0].astype(np.float64) * inner,
+        steps=shape[:, 1],
+        tile=shape[:, 2],
+        fresh=shape[:, 3],
+        doubled=buffering == "double",
+        exposes=inner and buffering == "single",
+        visiting=_visiting(problem, array, lattice, operand, below, above),
+        moved=moved,
+        ways=tuple(ways),
+    )
 
-    axis_of_state = np.zeros((lattice.num_states, len(axes)), np.int64)
+
+def _most(rows: Ints, counts: Ints) -> int:
+    """The largest product over a row's axes of how many kinds each has."""
+    return int(counts[rows].prod(axis=1).max(initial=1)) if rows.shape[1] else 1
+
+
+def _visiting(
+    problem: Problem,
+    array: Mapping,
+    lattice: Lattice,
+    operand: Operand,
+    below: dict[str, int],
+    above: dict[str, int],
+) -> Visiting:
+    """`cuts.visits` at every choice of sizes of the dims that do not index the operand."""
+    visits = np.ones(1, np.int64)
+    every, first, last = (np.ones((1, 2), np.int64) for _ in range(3))
+    for dim, sizes in zip(lattice.dims, lattice.sizes, strict=True):
+        if dim in operand.dims:
+            continue
+        n, unrolled, tiles = problem.op.size[dim], array.unrolled(dim), np.array(sizes, np.int64)
+        counts = -(-n // tiles)
+        here = np.zeros((3, len(sizes), 2), np.int64)
+        for side, served_part in enumerate((below[dim], above[dim])):
+            starts = np.arange(unrolled // served_part, dtype=np.int64) * served_part
+            at_first = (starts < n).sum()
+            at_last = ((counts - 1)[:, None] * tiles[:, None] + starts < n).sum(axis=1)
+            here[:, :, side] = at_first * (counts - 1) + at_last, np.full(len(sizes), at_first), at_last
+        visits = (visits[:, None] * counts).ravel()
+        every, first, last = (
+            (so_far[:, None] * new).reshape(-1, 2) for so_far, new in zip((every, first, last), here, strict=True)
+        )
+    if operand.slot != "O":
+        return Visiting(visits, visits[:, None], every[:, None])
+    repeats = np.stack([np.ones_like(visits), visits - 1, visits - 1], axis=1)
+    return Visiting(visits, repeats, np.stack([last, every - last, every - first], axis=1))
+
+
+def _rows(
+    problem: Problem,
+    array: Mapping,
+    lattice: Lattice,
+    operand: Operand,
+    below: dict[str, int],
+    above: dict[str, int],
+    cut: Cut,
+) -> tuple[Ints, _Profiles]:
+    """int64[S, A]: the profile of each axis for every choice of sizes of the operand's dims; and the profiles."""
+    axes = [axis for axis in operand.axes if axis.terms]
+    sizes = {dim: choices for dim, choices in zip(lattice.dims, lattice.sizes, strict=True) if dim in operand.dims}
+    strides: dict[str, int] = {}
+    num_rows = 1
+    for dim in reversed(sizes):
+        strides[dim] = num_rows
+        num_rows *= len(sizes[dim])
+    number = np.arange(num_rows)
+    axis_of_row = np.zeros((num_rows, len(axes)), np.int64)
     profiles: list[_Profiles] = []
     made = 0
     for position, axis in enumerate(axes):
         dims = [term.dim for term in axis.terms]
-        options = [lattice.sizes[column[dim]] for dim in dims]
-        local = np.zeros(lattice.num_states, np.int64)
-        for dim, sizes in zip(dims, options, strict=True):
-            local = local * len(sizes) + choice[dim]
-        axis_of_state[:, position] = local + made
+        options = [sizes[dim] for dim in dims]
+        local = np.zeros(num_rows, np.int64)
+        for dim, choices in zip(dims, options, strict=True):
+            local = local * len(choices) + (number // strides[dim]) % len(choices)
+        axis_of_row[:, position] = local + made
         profiles.append(
             _profiles(
                 axis.size,
                 axis.offset,
-                np.array([op.size[dim] for dim in dims], np.int64),
+                np.array([problem.op.size[dim] for dim in dims], np.int64),
                 np.array(list(itertools.product(*options)), np.int64),
                 np.array([array.unrolled(dim) for dim in dims], np.int64),
                 np.array([below[dim] for dim in dims], np.int64),
@@ -179,62 +348,18 @@ def table_of(
             )
         )
         made += len(profiles[-1].ends)
-    steps, lows, ups = (_stack([getattr(item, name) for item in profiles]) for name in ("steps", "lower", "upper"))
-    steps_count, lows_count, ups_count = (
+    return axis_of_row, _joined(profiles)
+
+
+def _joined(profiles: list[_Profiles]) -> _Profiles:
+    """Profiles of several axes under one another."""
+    steps, lower, upper = (_stack([getattr(item, name) for item in profiles]) for name in ("steps", "lower", "upper"))
+    steps_count, lower_count, upper_count = (
         np.concatenate([np.zeros(0, np.int64), *(getattr(item, name) for item in profiles)])
         for name in ("steps_count", "lower_count", "upper_count")
     )
     ends = np.concatenate([np.zeros((0, 6), np.int64), *(item.ends for item in profiles)])
-
-    output = operand.slot == "O"
-    down, down_pj = _pack_pipes(problem, cut, False, names)
-    up, up_pj = _pack_pipes(problem, cut, output, names)
-    width = problem.width(operand.name)
-    buffering = problem.chip.memory(cut.lower.memory).buffering if cut.lower is not None else "pipelined"
-    folds = 0
-    if core.systolic is not None and lower == 0 and operand.slot == core.systolic.stationary:
-        sides = {dim.name: dim.size for dim in core.array}
-        folds = sides[core.systolic.rows] + sides[core.systolic.columns] - 2
-    first_cut = Cut(operand, 1 if lower == 0 else cut.index, cut.lower, cut.upper, (), None)
-    cost = np.zeros((lattice.num_states, BUSY + len(names)), np.float64)
-    moved = np.zeros((lattice.num_states, len(down) + len(up) * output, 3), np.int64)
-    room = np.zeros(lattice.num_states, np.int64)
-    partial = np.zeros(lattice.num_states, np.int64)
-    as_array = [np.array([table[dim] for dim in lattice.dims], np.int64) for table in (op.size, below, above)]
-    cut_tables(
-        states,
-        as_array[0],
-        np.array([array.unrolled(dim) for dim in lattice.dims], np.int64),
-        as_array[1],
-        as_array[2],
-        np.array([int(dim in operand.dims) for dim in lattice.dims], np.int64),
-        axis_of_state,
-        steps,
-        steps_count,
-        lows,
-        lows_count,
-        ups,
-        ups_count,
-        ends,
-        output,
-        width,
-        max(width, core.accumulator_bits) if output else width,
-        down,
-        down_pj,
-        up,
-        up_pj,
-        buffering == "single",
-        buffering == "double",
-        lower >= 0,
-        shift_cycles(problem, first_cut) if lower == 0 else 0,
-        folds,
-        next((i for i, axis in enumerate(axes) if cut.run and any(t.dim == cut.run[0] for t in axis.terms)), -1),
-        moved,
-        cost,
-        room,
-        partial,
-    )
-    return CutTable(operand.name, lower, upper, cost, room, partial, moved)
+    return _Profiles(steps, steps_count, lower, lower_count, upper, upper_count, ends)
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,14 +54,15 @@ def _least(packed: Packed, column: int, capacity: Ints) -> tuple[Mapping | None,
     """The mapping that takes the least room in one memory while it keeps to `capacity`, and that room [bits]."""
     counted = [c for c, bits in enumerate(capacity.tolist()) if bits < UNLIMITED] + [column]
     of_cut = [packed.column_of(table) for table in packed.tables.cuts]
+    lengths = [len(table.tile) for table in packed.tables.cuts]
     # Nothing but room sets labels apart: cycles and energy would only keep more of them.
     bare = replace(
         packed,
-        cost=np.zeros_like(packed.cost),
+        terms=np.zeros_like(packed.terms),
         least=np.zeros_like(packed.least),
         comes=np.ones_like(packed.comes),
         start=np.zeros_like(packed.start),
-        room=packed.room * np.isin(of_cut, counted)[:, None],
+        tiles=packed.tiles * np.repeat(np.isin(of_cut, counted), lengths)[:, None],
         capacity=capacity,
     )
     for beam in FIT_BEAMS:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from weft._jit import kernel
 from weft.cost.kernels import Floats, Ints
+
+Chain = np.ndarray[Any, np.dtype[np.int32]]
 
 LATENCY, ENERGY, EDP, ROOM = 0, 1, 2, 3
 """Objective numbers; ROOM + m is the bits that tiles reserve in memory m."""
@@ -32,64 +36,71 @@ def objective_value(
 
 @kernel
 def search(
-    num_states: int,
     stage_digits: Ints,
     stage_of: Ints,
     grow_start: Ints,
     grow_to: Ints,
+    row_of: Ints,
+    visit_of: Ints,
     cut_start: Ints,
     cut_upper: Ints,
     cut_table: Ints,
-    allowed: Ints,
-    cost: Floats,
-    room: Ints,
-    partial: Ints,
+    first_row: Ints,
+    first_visit: Ints,
+    terms: Floats,
+    tiles: Ints,
+    factors: Floats,
     cut_width: Ints,
     cut_sums: Ints,
     cut_memory: Ints,
     capacity: Ints,
     is_output: Ints,
     least: Floats,
+    first_least: Ints,
     comes: Ints,
     start: Floats,
     compute: float,
     active: float,
     objective: int,
     beam: int,
+    most: int,
     limit: float,
     num_resources: int,
 ) -> tuple[int, Ints, Ints, Ints, int, float, float]:
     """Best chain of cuts.
 
     A node is (state, stage); a stage says for each operand which place its tile has reached. Labels move to a larger
-    state (free) or close a cut of one operand at their state (the cut's cost). Kept per node: at most `beam` labels
-    that no other dominates in every column. A column that no later cut asks for is cleared: room where nothing more
-    can come, partial sums of an output that has reached its last place.
+    state (free) or close a cut of one operand at their state (the cut's cost). Kept per node: the labels that no other
+    dominates in every column. A column that no later cut asks for is cleared: room where nothing more can come,
+    partial sums of an output that has reached its last place.
     Args:
         stage_digits: int64[G, X] place reached + 1 per operand.   stage_of: int64[G, X, L] stage after operand x
             reaches place l, or -1.   grow_start/grow_to: successor states, CSR.
+        row_of, visit_of: int64[X, S] a state's row and visiting in the tables of operand x.
         cut_start: int64[X, L + 2] into cut_upper, cut_table by (operand, place reached + 1).
-        allowed: int8-like int64[N, S] 1 where the cut may be closed at the state.   cost: float64[N, S, 3 + R].
-        room, partial: int64[N, S].   cut_width, cut_sums: bits per element finished and as partial sums.
-        cut_memory: column of the memory below, or -1.   capacity: int64[M].   is_output: int64[X].
-        least: float64[X, L + 1, S, 3 + R] least cost still to come for an operand that has reached a place, from a
-            state on (infinite where nothing fits).   comes: int64[G, M] 1 where room may still be taken after a stage.
-        start: float64[F] first label.   limit: prune above this.
+        first_row, first_visit: int64[N] where the rows and visitings of a cut begin in
+            terms: float64[., 11 + 2 R], tiles: int64[., 3] and factors: float64[., 9] (see `mapper.pack`).
+        cut_width, cut_sums: bits per element finished and as partial sums.   cut_memory: column of the memory below,
+            or -1 for the array, whose cut closes only while the tile is the array's.   capacity: int64[M].
+        least: float64[., 3 + R], first_least: int64[X, L + 2]: least still to come for an operand that has reached a
+            place, by its row (infinite where nothing fits).   comes: int64[G, M] 1 where room may still be taken.
+        start: float64[F] first label.   beam: most labels of a node, 0 for any number.   most: of all nodes together.
+        limit: prune above this.
     Returns: (record of the best label or -1, parents, cut numbers, states, labels made, its objective, the least that
-            a label which the beam left out could have led to: both infinite where there is none).
+            a label which was left out for want of room could have led to: both infinite where there is none).
     """
     num_stages, num_operands = stage_digits.shape
+    num_states = row_of.shape[1]
     fields = start.size
-    num_nodes = num_states * num_stages
-    # Most nodes have few labels and many none: labels lie in one pool, and a node knows where its own are.
-    labels = np.empty((1 << 12, fields), np.float64)
-    keys = np.empty((1 << 12, 2), np.float64)
-    records = np.empty(1 << 12, np.int64)
-    slots = np.empty((num_nodes, beam), np.int32)
-    count = np.zeros(num_nodes, np.int64)
-    owned = np.zeros(num_nodes, np.int64)
-    pooled = 1
-    size = 1 << 16
+    # Most nodes have few labels and many none: labels lie in one pool, in a list per node (0: its end).
+    labels = np.empty((1 << 10, fields), np.float64)
+    keys = np.empty((1 << 10, 2), np.float64)
+    records = np.empty(1 << 10, np.int64)
+    follows = np.zeros(1 << 10, np.int32)
+    head = np.zeros(num_states * num_stages, np.int32)
+    reached = np.zeros(num_states, np.uint8)
+    pool = np.zeros(2, np.int64)  # labels ever used, first of those free again
+    size = 1 << 12
     parents = np.empty(size, np.int64)
     cuts = np.empty(size, np.int64)
     states = np.empty(size, np.int64)
@@ -97,73 +108,86 @@ def search(
     made = 0
     floor = np.inf
     vector = np.empty(fields, np.float64)
-    rest = np.empty((num_nodes, least.shape[3]), np.float64)
-    known = np.zeros(num_nodes, np.uint8)
-    labels[0] = start
-    remaining(rest[0], known, 0, least, stage_digits[0], 0)
-    key = objective_value(start, rest[0], compute, active, num_resources, objective)
-    keys[0, 0], keys[0, 1] = key
-    records[0] = -1
-    slots[0, 0] = 0
-    count[0] = owned[0] = 1
+    rest = np.empty(least.shape[1], np.float64)
+    remaining(rest, least, first_least, stage_digits[0], row_of, 0)
+    insert(
+        labels,
+        keys,
+        records,
+        follows,
+        head,
+        pool,
+        0,
+        start,
+        objective_value(start, rest, compute, active, num_resources, objective),
+        -1,
+        0,
+        most,
+    )
+    reached[0] = 1
     for state in range(num_states):
+        if not reached[state]:
+            continue
         for stage in range(num_stages):
-            node = state * num_stages + stage
-            for slot in range(count[node]):
-                here = slots[node, slot]
+            here = head[state * num_stages + stage]
+            while here:
                 # Close a cut here.
                 for x in range(num_operands):
                     digit = stage_digits[stage, x]
                     for c in range(cut_start[x, digit], cut_start[x, digit + 1]):
                         number = cut_table[c]
-                        if not allowed[number, state]:
+                        memory = cut_memory[number]
+                        if memory < 0 and (row_of[x, state] > 0 or (is_output[x] and visit_of[x, state] > 0)):
                             continue
-                        target_stage = stage_of[stage, x, cut_upper[c]]
-                        fits = True
-                        for f in range(3 + num_resources):
-                            vector[f] = labels[here, f] + cost[number, state, f]
+                        row = first_row[number] + row_of[x, state]
+                        visit = first_visit[number] + visit_of[x, state]
+                        visits = factors[visit, 8]
                         for f in range(3 + num_resources, fields):
                             vector[f] = labels[here, f]
-                        memory = cut_memory[number]
                         if memory >= 0:
                             bits = cut_width[number]
                             if is_output[x] and labels[here, fields - 1] > 0:
                                 bits = cut_sums[number]
+                            elements = tiles[row, 0]
+                            if tiles[row, 2] * visits > 1:
+                                elements += tiles[row, 1]
                             column = 3 + num_resources + memory
-                            vector[column] += float(room[number, state] * bits)
-                            fits = vector[column] <= capacity[memory]
-                        if not fits:
-                            continue
+                            vector[column] += float(elements * bits)
+                            if vector[column] > capacity[memory]:
+                                continue
+                        cross(vector, labels[here], terms[row], factors[visit], num_resources)
+                        target_stage = stage_of[stage, x, cut_upper[c]]
                         if is_output[x]:
-                            reached = stage_digits[target_stage, x]
-                            goes_on = cut_start[x, reached] < cut_start[x, reached + 1]
-                            vector[fields - 1] = float(partial[number, state]) if goes_on else 0.0
+                            place = stage_digits[target_stage, x]
+                            goes_on = cut_start[x, place] < cut_start[x, place + 1]
+                            vector[fields - 1] = 1.0 if goes_on and visits > 1 else 0.0
                         for m in range(capacity.size):
                             if not comes[target_stage, m]:
                                 vector[3 + num_resources + m] = 0.0
-                        target = state * num_stages + target_stage
-                        remaining(rest[target], known, target, least, stage_digits[target_stage], state)
-                        if rest[target, 0] == np.inf:
+                        if not remaining(rest, least, first_least, stage_digits[target_stage], row_of, state):
                             continue
-                        key = objective_value(vector, rest[target], compute, active, num_resources, objective)
+                        key = objective_value(vector, rest, compute, active, num_resources, objective)
                         if key[0] > limit:
                             continue
                         made += 1
                         if num_records == size:
+                            parents, cuts, states = longer(parents), longer(cuts), longer(states)
                             size *= 2
-                            more = np.empty(size, np.int64)
-                            more[:num_records] = parents
-                            parents = more
-                            more = np.empty(size, np.int64)
-                            more[:num_records] = cuts
-                            cuts = more
-                            more = np.empty(size, np.int64)
-                            more[:num_records] = states
-                            states = more
-                        if pooled == records.size:
-                            labels, keys, records = enlarged(labels, keys, records)
-                        added, lost, pooled = insert(
-                            labels, keys, records, slots, count, owned, target, vector, key, num_records, pooled
+                        if pool[0] + 1 == records.size:
+                            labels, keys, records, follows = enlarged(labels, keys, records, follows)
+                        added, lost = insert(
+                            labels,
+                            keys,
+                            records,
+                            follows,
+                            head,
+                            pool,
+                            state * num_stages + target_stage,
+                            vector,
+                            key,
+                            num_records,
+                            beam,
+                            most,
                         )
                         floor = min(floor, lost)
                         if added:
@@ -173,62 +197,99 @@ def search(
                             num_records += 1
                 # Grow to the next states.
                 for g in range(grow_start[state], grow_start[state + 1]):
-                    target = grow_to[g] * num_stages + stage
-                    remaining(rest[target], known, target, least, stage_digits[stage], grow_to[g])
-                    if rest[target, 0] == np.inf:
+                    if not remaining(rest, least, first_least, stage_digits[stage], row_of, grow_to[g]):
                         continue
-                    key = objective_value(labels[here], rest[target], compute, active, num_resources, objective)
+                    key = objective_value(labels[here], rest, compute, active, num_resources, objective)
                     if key[0] > limit:
                         continue
-                    if pooled == records.size:
-                        labels, keys, records = enlarged(labels, keys, records)
-                    _, lost, pooled = insert(
-                        labels, keys, records, slots, count, owned, target, labels[here], key, records[here], pooled
+                    if pool[0] + 1 == records.size:
+                        labels, keys, records, follows = enlarged(labels, keys, records, follows)
+                    added, lost = insert(
+                        labels,
+                        keys,
+                        records,
+                        follows,
+                        head,
+                        pool,
+                        grow_to[g] * num_stages + stage,
+                        labels[here],
+                        key,
+                        records[here],
+                        beam,
+                        most,
                     )
+                    reached[grow_to[g]] |= added
                     floor = min(floor, lost)
-    last = num_nodes - 1
-    best = -1
-    for slot in range(count[last]):
-        here = slots[last, slot]
-        if best < 0 or (keys[here, 0], keys[here, 1]) < (keys[best, 0], keys[best, 1]):
-            best = here
-    if best < 0:
+                here = follows[here]
+        if state < num_states - 1:
+            for stage in range(num_stages):
+                release(head, follows, pool, state * num_stages + stage)
+    best = head[num_states * num_stages - 1]
+    if not best:
         return -1, parents, cuts, states, made, np.inf, floor
+    here = follows[best]
+    while here:
+        if (keys[here, 0], keys[here, 1]) < (keys[best, 0], keys[best, 1]):
+            best = here
+        here = follows[here]
     return records[best], parents, cuts, states, made, keys[best, 0], floor
 
 
 @kernel
-def enlarged(labels: Floats, keys: Floats, records: Ints) -> tuple[Floats, Floats, Ints]:
+def cross(out: Floats, label: Floats, terms: Floats, factors: Floats, num_resources: int) -> None:
+    """Energy, exposed, ends and busy columns of a label after a cut: what it had and products of terms and factors."""
+    energy = label[0]
+    for k in range(6):
+        energy += terms[k] * factors[k]
+    out[0] = energy
+    out[1] = label[1] + terms[6] * factors[6] + terms[7] * factors[7] + terms[8] * factors[8] - terms[9]
+    out[2] = label[2] + terms[10]
+    for r in range(num_resources):
+        out[3 + r] = label[3 + r] + terms[11 + r] * factors[6] + terms[11 + num_resources + r] * factors[7]
+
+
+@kernel
+def longer(values: Ints) -> Ints:
+    """The same values with twice the room."""
+    more = np.empty(2 * values.size, np.int64)
+    more[: values.size] = values
+    return more
+
+
+@kernel
+def enlarged(labels: Floats, keys: Floats, records: Ints, follows: Chain) -> tuple[Floats, Floats, Ints, Chain]:
     """The pool of labels with twice the room."""
     size = records.size
     more_labels = np.empty((2 * size, labels.shape[1]), np.float64)
     more_keys = np.empty((2 * size, 2), np.float64)
-    more_records = np.empty(2 * size, np.int64)
+    more_follows = np.zeros(2 * size, np.int32)
     more_labels[:size] = labels
     more_keys[:size] = keys
-    more_records[:size] = records
-    return more_labels, more_keys, more_records
+    more_follows[:size] = follows
+    return more_labels, more_keys, longer(records), more_follows
 
 
 @kernel
-def remaining(out: Floats, known: Ints, node: int, least: Floats, digits: Ints, state: int) -> None:
-    """The least that all operands still add after one node, column by column; computed when first asked for."""
-    if known[node]:
-        return
-    known[node] = 1
+def remaining(out: Floats, least: Floats, first: Ints, digits: Ints, row_of: Ints, state: int) -> bool:
+    """The least that all operands still add after one node, column by column; False where one cannot go on."""
     for f in range(out.size):
         out[f] = 0.0
-        for x in range(digits.size):
-            out[f] += least[x, digits[x], state, f]
+    for x in range(digits.size):
+        row = first[x, digits[x]] + row_of[x, state]
+        if least[row, 0] == np.inf:
+            return False
+        for f in range(out.size):
+            out[f] += least[row, f]
+    return True
 
 
 @kernel
 def reachable_least(values: Floats, grow_start: Ints, grow_to: Ints) -> None:
-    """In place, float64[S, F]: the least of each column over a state and all larger ones that lead on from it."""
-    for state in range(values.shape[0] - 1, -1, -1):
-        for g in range(grow_start[state], grow_start[state + 1]):
+    """In place, float64[S, F]: the least of each column over a row and all larger ones that lead on from it."""
+    for row in range(values.shape[0] - 1, -1, -1):
+        for g in range(grow_start[row], grow_start[row + 1]):
             for f in range(values.shape[1]):
-                values[state, f] = min(values[state, f], values[grow_to[g], f])
+                values[row, f] = min(values[row, f], values[grow_to[g], f])
 
 
 @kernel
@@ -236,27 +297,27 @@ def insert(
     labels: Floats,
     keys: Floats,
     records: Ints,
-    slots: Ints,
-    count: Ints,
-    owned: Ints,
+    follows: Chain,
+    head: Chain,
+    pool: Ints,
     node: int,
     vector: Floats,
     key: tuple[float, float],
     record: int,
-    pooled: int,
-) -> tuple[bool, float, int]:
-    """Add a label to a node, in place of the worst where the beam is full.
+    beam: int,
+    most: int,
+) -> tuple[bool, float]:
+    """Add a label to a node unless one there is no worse; those that it is no worse than leave.
 
     Args:
-        labels, keys, records: float64[P, F], float64[P, 2], int64[P]: the pool, with room for one more.
-        slots: int32[nodes, beam]: where the labels of a node lie; of the `owned` ones the first `count` are in use.
-        pooled: labels of the pool that nodes own.
-    Returns: (whether it was added, the objective of a label left out for want of room or infinity, pooled).
+        labels, keys, records, follows: float64[P, F], float64[P, 2], int64[P], int32[P]: the pool, with room for one.
+        head: int32[nodes]: each node's first label.   pool: int64[2]: labels ever used, first of those free again.
+        beam, most: of a full node the worst goes; a full pool takes no more.
+    Returns: (whether it was added, the objective of a label left out for want of room or infinity).
     """
-    beam = slots.shape[1]
-    slot = 0
-    while slot < count[node]:
-        here = slots[node, slot]
+    before = count = worst = 0
+    here = head[node]
+    while here:
         better = worse = False
         for f in range(vector.size):
             if labels[here, f] < vector[f]:
@@ -266,35 +327,55 @@ def insert(
             if better and worse:
                 break
         if not worse:
-            return False, np.inf, pooled
-        if not better:
-            last = count[node] - 1
-            slots[node, slot] = slots[node, last]
-            slots[node, last] = here
-            count[node] = last
+            return False, np.inf
+        if better:
+            count += 1
+            if not worst or (keys[here, 0], keys[here, 1]) > (keys[worst, 0], keys[worst, 1]):
+                worst = here
+            before, here = here, follows[here]
             continue
-        slot += 1
-    place = count[node]
+        after = follows[here]
+        if before:
+            follows[before] = after
+        else:
+            head[node] = after
+        follows[here] = pool[1]
+        pool[1] = here
+        here = after
     lost = np.inf
-    if place == beam:
-        place = 0
-        for slot in range(1, beam):
-            here, worst = slots[node, slot], slots[node, place]
-            if keys[here, 0] > keys[worst, 0] or (keys[here, 0] == keys[worst, 0] and keys[here, 1] > keys[worst, 1]):
-                place = slot
-        worst = slots[node, place]
-        if key[0] > keys[worst, 0] or (key[0] == keys[worst, 0] and key[1] >= keys[worst, 1]):
-            return False, key[0], pooled
+    if beam and count >= beam:
+        if (key[0], key[1]) >= (keys[worst, 0], keys[worst, 1]):
+            return False, key[0]
+        here = worst
         lost = keys[worst, 0]
     else:
-        count[node] = place + 1
-        if place == owned[node]:
-            owned[node] = place + 1
-            slots[node, place] = pooled
-            pooled += 1
-    here = slots[node, place]
+        here = pool[1]
+        if here:
+            pool[1] = follows[here]
+        elif pool[0] == most:
+            return False, key[0]
+        else:
+            pool[0] += 1
+            here = pool[0]
+        if before:
+            follows[before] = here
+        else:
+            head[node] = here
+        follows[here] = 0
     labels[here] = vector
     keys[here, 0] = key[0]
     keys[here, 1] = key[1]
     records[here] = record
-    return True, lost, pooled
+    return True, lost
+
+
+@kernel
+def release(head: Chain, follows: Chain, pool: Ints, node: int) -> None:
+    """Gives back the labels of a node that is done with."""
+    here = head[node]
+    while here:
+        after = follows[here]
+        follows[here] = pool[1]
+        pool[1] = here
+        here = after
+    head[node] = 0

@@ -24,6 +24,13 @@ class Packed:
     Args:
         whole:    the lattice has every candidate (it was not thinned).
         memories: names of the columns of room.
+        terms:    what crosses a cut, a row for each choice of sizes of the dims that index its operand: energy per
+                  active instance (finished, up as sums, down as sums; each below and above the cut), cycles that the
+                  array waits (per first, per second kind of visit), skew per visit, what of the end is not waited for,
+                  cycles at the end, busy cycles of each resource (per first, per second kind of visit).
+        tiles:    elements of a tile, of its second copy, steps of one visit.
+        factors:  how often, for each choice of the other sizes: active instances in the order of `terms`; visits of
+                  the first and second kind (of an input all and none; of an output the last and those before), visits.
     """
 
     problem: Problem
@@ -38,10 +45,15 @@ class Packed:
     cut_upper: Ints
     cut_table: Ints
     states: Ints
-    allowed: Ints
-    cost: Floats
-    room: Ints
+    row_of: Ints
+    visit_of: Ints
+    first_row: Ints
+    first_visit: Ints
+    terms: Floats
+    tiles: Ints
+    factors: Floats
     least: Floats
+    first_least: Ints
     comes: Ints
     start: Floats
     capacity: Ints
@@ -115,13 +127,14 @@ def pack(problem: Problem, spatial: tuple[Unroll, ...], most: int, optimistic: b
                     cut_table.append(by_cut[name, lower, upper])
         cut_start[x, depth + 1] = len(cut_table)
 
-    states = sizes.states()
-    allowed = _allowed(problem, tables, states)
+    row_of, visit_of = _coordinates(problem, tables)
+    first_row = np.cumsum([0, *(len(table.tile) for table in tables.cuts)], dtype=np.int64)
+    first_visit = np.cumsum([0, *(len(table.visiting.visits) for table in tables.cuts)], dtype=np.int64)
+    least, first_least = _least(problem, tables, capacity, memories)
     start = np.zeros(fields, np.float64)
     start[0] = op_pj(problem) * op.iterations
     start[2] = problem.core.launch_cycles
     start[EXPOSED] = _skew_of_one_fold(problem)
-    grow = _growth(tables)
     return Packed(
         problem,
         spatial,
@@ -130,15 +143,20 @@ def pack(problem: Problem, spatial: tuple[Unroll, ...], most: int, optimistic: b
         tuple(memories),
         digits,
         stage_of,
-        grow,
+        growth(sizes.sizes),
         cut_start,
         np.array(cut_upper, np.int64),
         np.array(cut_table, np.int64),
-        states,
-        allowed,
-        np.stack([table.cost for table in tables.cuts]),
-        np.stack([table.room for table in tables.cuts]),
-        _least(problem, tables, allowed, capacity, memories, grow),
+        sizes.states(),
+        row_of,
+        visit_of,
+        first_row[:-1],
+        first_visit[:-1],
+        np.concatenate([_terms(table) for table in tables.cuts]),
+        np.concatenate([_tiles(table) for table in tables.cuts]),
+        np.concatenate([_factors(table) for table in tables.cuts]),
+        least,
+        first_least,
         _comes(problem, digits, memories),
         start,
         capacity,
@@ -147,34 +165,45 @@ def pack(problem: Problem, spatial: tuple[Unroll, ...], most: int, optimistic: b
     )
 
 
+MOST_LABELS = 1 << 21
+"""Labels that a search holds at a time, some 200 bytes each."""
+
+
 def find(packed: Packed, objective: int, beam: int, limit: float) -> Found:
-    """The best chain of cuts, as a mapping. `objective`: its number; `limit`: what is worse is left out."""
+    """The best chain of cuts, as a mapping.
+
+    Args: objective: its number.   beam: labels kept per node, 0 for all.   limit: what is worse is left out.
+    """
     problem, tables = packed.problem, packed.tables
     cuts = tables.cuts
     record, parents, closed_cut, closed_at, made, reached, floor = search(
-        len(packed.states),
         packed.digits,
         packed.stage_of,
         *packed.grow,
+        packed.row_of,
+        packed.visit_of,
         packed.cut_start,
         packed.cut_upper,
         packed.cut_table,
-        packed.allowed,
-        packed.cost,
-        packed.room,
-        np.stack([table.partial for table in cuts]),
+        packed.first_row,
+        packed.first_visit,
+        packed.terms,
+        packed.tiles,
+        packed.factors,
         np.array([problem.width(table.operand) for table in cuts], np.int64),
         np.array([max(problem.width(table.operand), problem.core.accumulator_bits) for table in cuts], np.int64),
         np.array([packed.column_of(table) for table in cuts], np.int64),
         packed.capacity,
         np.array([int(operand.slot == "O") for operand in problem.op.operands], np.int64),
         packed.least,
+        packed.first_least,
         packed.comes,
         packed.start,
         packed.compute,
         packed.active,
         objective,
         beam,
+        MOST_LABELS,
         limit,
         len(tables.resources),
     )
@@ -200,44 +229,97 @@ def _skew_of_one_fold(problem: Problem) -> int:
     return sides[core.systolic.rows] + sides[core.systolic.columns] - 2
 
 
-def _allowed(problem: Problem, tables: Tables, states: Ints) -> Ints:
-    """int64[N, S]: the array's own cut may be raised only over loops that do not index the operand, O's not at all."""
-    base = states[0]
-    dims = tables.lattice.dims
-    result = np.ones((len(tables.cuts), len(states)), np.int64)
-    for row, table in enumerate(tables.cuts):
-        if table.lower >= 0:
-            continue
-        operand = next(item for item in problem.op.operands if item.name == table.operand)
-        fixed = [d for d, dim in enumerate(dims) if operand.slot == "O" or dim in operand.dims]
-        result[row] = np.all(states[:, fixed] == base[fixed], axis=1)
-    return result
+def _coordinates(problem: Problem, tables: Tables) -> tuple[Ints, Ints]:
+    """int64[X, S] twice: each state's row in an operand's tables, and its visiting."""
+    lattice = tables.lattice
+    lengths = [len(sizes) for sizes in lattice.sizes]
+    choices = np.indices(lengths).reshape(len(lengths), -1) if lengths else np.zeros((0, 1), np.int64)
+    rows: list[Ints] = []
+    visits: list[Ints] = []
+    for operand in problem.op.operands:
+        for found, indexing in ((rows, True), (visits, False)):
+            number = np.zeros(choices.shape[1], np.int64)
+            for dim, length, choice in zip(lattice.dims, lengths, choices, strict=True):
+                if (dim in operand.dims) == indexing:
+                    number = number * length + choice
+            found.append(number)
+    return np.stack(rows), np.stack(visits)
 
 
-def _least(
-    problem: Problem, tables: Tables, allowed: Ints, capacity: Ints, memories: list[str], grow: tuple[Ints, Ints]
-) -> Floats:
-    """float64[X, L + 1, S, 3 + R]: the least that an operand still adds once it has reached a place, from a state on.
+def _terms(table: CutTable) -> Floats:
+    """float64[S, 11 + 2 R], see `Packed`."""
+    rows, ways, resources = table.busy.shape
+    terms = np.zeros((rows, 11 + 2 * resources), np.float64)
+    terms[:, : 2 * ways] = table.energy.reshape(rows, 2 * ways)
+    if table.exposes:
+        terms[:, 6] = table.waits[:, 0]
+        terms[:, 7] = table.waits[:, 1:].sum(axis=1)
+        terms[:, 9] = table.ends
+    terms[:, 8] = table.skew
+    terms[:, 10] = table.ends
+    terms[:, 11 : 11 + resources] = table.busy[:, 0]
+    terms[:, 11 + resources :] = table.busy[:, 1:].sum(axis=1)
+    return terms
 
-    Each column by itself, so it is admissible; tiles that alone are more than a memory has are left out.
+
+def _tiles(table: CutTable) -> Ints:
+    """int64[S, 3], see `Packed`."""
+    return np.stack([table.tile, table.fresh * table.doubled, table.steps], axis=1)
+
+
+def _factors(table: CutTable) -> Floats:
+    """float64[V, 9], see `Packed`."""
+    visiting = table.visiting
+    count, ways = visiting.repeats.shape
+    factors = np.zeros((count, 9), np.float64)
+    factors[:, : 2 * ways] = visiting.instances.reshape(count, 2 * ways)
+    factors[:, 6] = visiting.repeats[:, 0]
+    factors[:, 7] = visiting.repeats[:, 1] if ways > 1 else 0
+    factors[:, 8] = visiting.visits
+    return factors
+
+
+def _least(problem: Problem, tables: Tables, capacity: Ints, memories: list[str]) -> tuple[Floats, Ints]:
+    """float64[., 3 + R] and int64[X, L + 2]: the least that an operand still adds once it has reached a place, by row.
+
+    Each column by itself, so it is admissible; tiles that alone are more than a memory has are left out. No choice of
+    the dims that do not index the operand costs less than all of each inside: then every tile is visited once. (The
+    array's own cut of an output is closed where nothing is inside.)
     """
-    chains = [(operand.name, problem.setting.of(operand.name)) for operand in problem.op.operands]
-    states, columns = tables.cuts[0].cost.shape
-    least = np.full((len(chains), max(len(places) for _, places in chains) + 1, states, columns), math.inf)
-    for x, (name, places) in enumerate(chains):
-        least[x, len(places)] = 0.0
-        for reached in range(len(places) - 1, -1, -1):
-            for row, table in enumerate(tables.cuts):
-                if table.operand != name or table.lower + 1 != reached:
+    columns = BUSY + len(tables.resources)
+    depth = max(len(problem.setting.of(operand.name)) for operand in problem.op.operands)
+    first = np.full((len(problem.op.operands), depth + 2), -1, np.int64)
+    parts: list[Floats] = []
+    made = 0
+    for x, operand in enumerate(problem.op.operands):
+        places = problem.setting.of(operand.name)
+        of_operand = [table for table in tables.cuts if table.operand == operand.name]
+        rows = np.arange(len(of_operand[0].tile))
+        inner = tuple(
+            sizes for dim, sizes in zip(tables.lattice.dims, tables.lattice.sizes, strict=True) if dim in operand.dims
+        )
+        grow = growth(inner)
+        reached = {len(places): np.zeros((len(rows), columns), np.float64)}
+        for place in range(len(places) - 1, -1, -1):
+            least = np.full((len(rows), columns), math.inf)
+            for table in of_operand:
+                if table.lower + 1 != place:
                     continue
-                fits = allowed[row] == 1
-                if table.lower >= 0:
-                    bits = table.room * problem.width(name)
-                    fits &= bits <= capacity[memories.index(places[table.lower].memory)]
-                through = np.where(fits[:, None], table.cost + least[x, table.upper + 1], math.inf)
-                least[x, reached] = np.minimum(least[x, reached], through)
-            reachable_least(least[x, reached], *grow)
-    return least
+                visit = 0 if table.lower < 0 and operand.slot == "O" else len(table.visiting.visits) - 1
+                through = table.cost(rows, visit) + reached[table.upper + 1]
+                if table.lower < 0:
+                    through[1:] = math.inf
+                else:
+                    bits = table.room(rows, visit) * problem.width(operand.name)
+                    through[bits > capacity[memories.index(places[table.lower].memory)]] = math.inf
+                least = np.minimum(least, through)
+            reachable_least(least, *grow)
+            reached[place] = least
+        for place, least in reached.items():
+            first[x, place] = made
+            made += len(rows)
+            parts.append(least)
+    return np.concatenate(parts), first
 
 
 def _comes(problem: Problem, digits: Ints, memories: list[str]) -> Ints:
@@ -250,10 +332,10 @@ def _comes(problem: Problem, digits: Ints, memories: list[str]) -> Ints:
     return found
 
 
-def _growth(tables: Tables) -> tuple[Ints, Ints]:
-    """Successor states of every state, CSR: int64[S + 1], int64[E]."""
-    steps = successors(tables.lattice)
-    lengths = [len(sizes) for sizes in tables.lattice.sizes]
+def growth(options: tuple[tuple[int, ...], ...]) -> tuple[Ints, Ints]:
+    """Successors of every choice of sizes, the last dim fastest, CSR: int64[S + 1], int64[E]."""
+    steps = successors(options)
+    lengths = [len(sizes) for sizes in options]
     number = np.arange(math.prod(lengths))
     sources, targets = [], []
     for d, per_dim in enumerate(steps):
@@ -265,7 +347,7 @@ def _growth(tables: Tables) -> tuple[Ints, Ints]:
                 sources.append(here)
                 targets.append(here + (j - c) * stride)
     if not sources:
-        return np.zeros(2, np.int64), np.zeros(0, np.int64)
+        return np.zeros(len(number) + 1, np.int64), np.zeros(0, np.int64)
     source, target = np.concatenate(sources), np.concatenate(targets)
     order = np.argsort(source, kind="stable")
     start = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=len(number)))])

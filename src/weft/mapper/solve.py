@@ -20,11 +20,11 @@ from weft.model.schedule import Infeasible
 Objective = Literal["latency", "energy", "edp"]
 OBJECTIVES: dict[Objective, int] = {"latency": LATENCY, "energy": ENERGY, "edp": EDP}
 
-BEAM = 64
-"""Labels kept per node that do not dominate one another. What is left out beyond them bounds how good the rest is."""
+BEAM = 0
+"""Labels kept per node that do not dominate one another; 0: all. What is left out bounds how good the rest is."""
 
-FIRST_STATES = 192
-"""States of the small lattice that is searched first."""
+RUNGS = (192, 1024)
+"""States of the small lattices searched first, narrowly: a good mapping to beat makes the last search short."""
 
 ROUNDING = 1e-12
 """Two sums of the same terms in another order may differ by this part of them."""
@@ -69,11 +69,11 @@ def best_mapping(
 ) -> Mapped | Infeasible:
     """The best mapping found for a problem, or why there is none.
 
-    A first search on a small lattice gives a mapping to beat; the search on the whole one then leaves out every label
-    that cannot lead to a better one. A result is optimal where all that was left out is bounded by it.
+    Searches on small lattices give a mapping to beat; the search on the whole one then leaves out every label that
+    cannot lead to a better one. A result is optimal where all that was left out is bounded by it.
 
     Args:    problem: op tile, core and setting.   objective: what to minimise.
-             spatial: the core's declared dataflow, or any loop on any side.   beam: labels kept per node.
+             spatial: the core's declared dataflow, or any loop on any side.   beam: labels kept per node, 0 for all.
              states: most states of a lattice.
     Returns: `Mapped`, priced by the readable formula and legal; or `Infeasible` with what was needed and there is.
     """
@@ -84,7 +84,7 @@ def best_mapping(
         run.explore(choice, beam, states)
     if run.best is None:
         # A narrow beam may lose the only mappings that fit: then look for room alone.
-        answers = [fit(problem, choice, min(states, FIRST_STATES)) for choice in choices]
+        answers = [fit(problem, choice, min(states, RUNGS[0])) for choice in choices]
         for choice, answer in zip(choices, answers, strict=True):
             if isinstance(answer, Mapping):
                 run.consider(answer)
@@ -141,11 +141,13 @@ class _Run:
             self.best = mapping, priced
 
     def explore(self, choice: tuple[Unroll, ...], beam: int, states: int) -> None:
-        """Searches one spatial choice: a small lattice narrowly, then the whole one where that leaves a doubt."""
-        packed = pack(self.problem, choice, min(states, FIRST_STATES))
-        floor = self._search(packed, 1)
-        if not packed.whole or floor < self.reached * (1 - ROUNDING):
-            packed = pack(self.problem, choice, states)
+        """Searches one spatial choice: small lattices narrowly, then the whole one where that leaves a doubt."""
+        for rung in (*(rung for rung in RUNGS if rung < states), states):
+            packed = pack(self.problem, choice, rung)
+            floor = self._search(packed, 1)
+            if packed.whole:
+                break
+        if beam != 1 and floor < self.reached * (1 - ROUNDING):
             floor = self._search(packed, beam)
         if _reuses_halos(self.problem):
             # Without re-use the tables say too much, so what they leave out may be better: with all of it, too little.
@@ -182,7 +184,7 @@ def _reuses_halos(problem: Problem) -> bool:
 
 def _root_bound(packed: Packed, objective: Objective) -> float:
     """The objective if every column came at its least."""
-    total = packed.start[: packed.least.shape[3]] + packed.least[:, 0, 0].sum(axis=0)
+    total = packed.start[: packed.least.shape[1]] + packed.least[packed.first_least[:, 0]].sum(axis=0)
     if total[0] == math.inf:
         return math.inf
     steady = max([packed.compute + total[EXPOSED], *total[BUSY : BUSY + len(packed.tables.resources)].tolist()])

@@ -10,7 +10,7 @@ from weft.model.chip import ArrayDim, Core, Role
 from weft.model.mapping import Loop, Unroll
 from weft.model.workload import Op
 
-STATE_LIMIT = 4096
+STATE_LIMIT = 1 << 19
 """Most states of a lattice; larger ones are thinned, and the result says so."""
 
 FREE_CHOICES = 24
@@ -45,27 +45,29 @@ def dim_of_role(op: Op, role: Role) -> str | None:
 def fixed_spatial(op: Op, core: Core) -> tuple[Unroll, ...]:
     """The declared dataflow: each side takes the first of its roles whose dim has more than one iteration left.
 
-    A side that shares goes on through its roles with what room is left. A dim lies on one side only.
+    A side that shares goes on through its roles with what room is left. A dim that a side could not take whole goes on
+    along later sides that have its role.
     """
-    taken: set[str] = set()
+    left = dict(op.dims)
     unrolls: list[Unroll] = []
     for side in core.array:
-        loops = _lay(op, side, taken)
+        loops = _lay(op, side, left)
         if loops:
             unrolls.append(Unroll(side.name, loops))
     return tuple(unrolls)
 
 
-def _lay(op: Op, side: ArrayDim, taken: set[str]) -> tuple[Loop, ...]:
+def _lay(op: Op, side: ArrayDim, left: dict[str, int]) -> tuple[Loop, ...]:
+    """The loops on one side; `left` is how often each dim can still be laid out, and goes down."""
     loops: list[Loop] = []
-    room = side.size
+    room = side.size if side.most is None else side.most
     for role in side.roles:
         dim = dim_of_role(op, role)
-        if dim is None or dim in taken or op.size[dim] < 2 or room < 2:
+        if dim is None or left[dim] < 2 or room < 2:
             continue
-        factor = min(op.size[dim], room)
+        factor = min(left[dim], room)
         loops.append(Loop(dim, factor))
-        taken.add(dim)
+        left[dim] //= factor
         room //= factor
         if not side.shares:
             break
@@ -94,8 +96,17 @@ def free_spatial(op: Op, core: Core) -> tuple[tuple[Unroll, ...], ...]:
 
 def compute_cycles(op: Op, unrolls: tuple[Unroll, ...]) -> int:
     """Array steps of the whole op."""
-    factor = {loop.dim: loop.factor for unroll in unrolls for loop in unroll.loops}
+    factor = _unrolled(unrolls)
     return math.prod(math.ceil(size / factor.get(dim, 1)) for dim, size in op.dims)
+
+
+def _unrolled(unrolls: tuple[Unroll, ...]) -> dict[str, int]:
+    """How much of each dim lies on the array."""
+    factor: dict[str, int] = {}
+    for unroll in unrolls:
+        for loop in unroll.loops:
+            factor[loop.dim] = factor.get(loop.dim, 1) * loop.factor
+    return factor
 
 
 def candidates(count: int) -> tuple[int, ...]:
@@ -114,7 +125,7 @@ def candidates(count: int) -> tuple[int, ...]:
 
 def lattice(op: Op, spatial: tuple[Unroll, ...], limit: int = STATE_LIMIT) -> tuple[Lattice, bool]:
     """The lattice of tile sizes under a spatial choice, and whether it is whole (not thinned to `limit` states)."""
-    unrolled = {loop.dim: loop.factor for unroll in spatial for loop in unroll.loops}
+    unrolled = _unrolled(spatial)
     counts = [math.ceil(size / unrolled.get(dim, 1)) for dim, size in op.dims]
     options = [list(candidates(count)) for count in counts]
     whole = True
@@ -127,6 +138,8 @@ def lattice(op: Op, spatial: tuple[Unroll, ...], limit: int = STATE_LIMIT) -> tu
         ]
     while math.prod(map(len, options)) > limit:
         longest = max(range(len(options)), key=lambda d: len(options[d]))
+        if len(options[longest]) < 3:
+            break  # each dim keeps the array's size and the whole
         options[longest] = _thin(options[longest])
     sizes = tuple(
         tuple(unrolled.get(dim, 1) * m for m in option) for (dim, _), option in zip(op.dims, options, strict=True)
@@ -141,10 +154,10 @@ def _thin(option: list[int]) -> list[int]:
     return option[:drop] + option[drop + 1 :]
 
 
-def successors(lattice: Lattice) -> list[list[list[int]]]:
+def successors(options: tuple[tuple[int, ...], ...]) -> list[list[list[int]]]:
     """For each dim and candidate, the next larger candidates: multiples of it (or the whole), none through another."""
     result: list[list[list[int]]] = []
-    for sizes in lattice.sizes:
+    for sizes in options:
         last = len(sizes) - 1
 
         def above(i: int, sizes: tuple[int, ...] = sizes, last: int = last) -> list[int]:

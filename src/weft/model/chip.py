@@ -106,12 +106,14 @@ class ArrayDim:
     Args:
         roles:  loops it unrolls in the declared dataflow, by role, first choice first.
         shares: several loops may lie on this side together, filled in the order of `roles`.
+        most:   units that the declared dataflow uses; all where it is None.
     """
 
     name: str
     size: int
     roles: tuple[Role, ...] = ()
     shares: bool = False
+    most: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +261,10 @@ class Chip:
     source: str = ""
     notes: tuple[str, ...] = ()
 
+    def __hash__(self) -> int:
+        """By its names: chips are keys of look-ups that are made all the time."""
+        return hash((self.name, self.outermost, len(self.cores), len(self.memories), len(self.links)))
+
     def core(self, name: str) -> Core:
         return next(core for core in self.cores if core.name == name)
 
@@ -286,24 +292,42 @@ class Chip:
 
 @lru_cache(maxsize=4096)
 def _routes(chip: Chip, source: str, target: str) -> tuple[Route, ...]:
-    if source == target:
-        return (Route((source,), ()),)
-    frontier = [Route((source,), ())]
-    for _ in chip.memories:
-        longer: list[Route] = []
-        for route in frontier:
-            here = route.memories[-1]
-            for link in chip.links:
-                for memory in chip.memories:
-                    if memory.name not in route.memories and link.joins(here, memory.name):
-                        longer.append(Route((*route.memories, memory.name), (*route.links, link.name)))
-        found = tuple(route for route in longer if route.memories[-1] == target)
-        if found:
-            return found
-        frontier = longer
-        if len(frontier) > 10_000:
-            break
-    return ()
+    """Every shortest route, by steps that come closer to the target."""
+    steps, far = _steps(chip), _distances(chip, target)
+    found = [Route((source,), ())] if source in far else []
+    for links in range(far.get(source, 0), 0, -1):
+        found = [
+            Route((*route.memories, memory), (*route.links, link))
+            for route in found
+            for link, memory in steps[route.memories[-1]]
+            if far.get(memory) == links - 1
+        ]
+    return tuple(found)
+
+
+@lru_cache(maxsize=1024)
+def _distances(chip: Chip, target: str) -> dict[str, int]:
+    """Links between each memory that a route joins with the target, and the target."""
+    steps = _steps(chip)
+    far, frontier = {target: 0}, [target]
+    for here in frontier:
+        for _, memory in steps.get(here, ()):
+            if memory not in far:
+                far[memory] = far[here] + 1
+                frontier.append(memory)
+    return far
+
+
+@lru_cache(maxsize=16)
+def _steps(chip: Chip) -> dict[str, tuple[tuple[str, str], ...]]:
+    """From each memory the (link, memory) that one step reaches, in the order links and memories are declared."""
+    order = {memory.name: number for number, memory in enumerate(chip.memories)}
+    steps: dict[str, list[tuple[str, str]]] = {memory: [] for memory in order}
+    for link in chip.links:
+        for here in sorted((link.a | link.b), key=order.__getitem__):
+            reached = (link.b if here in link.a else frozenset()) | (link.a if here in link.b else frozenset())
+            steps[here] += [(link.name, there) for there in sorted(reached - {here}, key=order.__getitem__)]
+    return {here: tuple(reached) for here, reached in steps.items()}
 
 
 def _wrong_names(chip: Chip) -> list[str]:

@@ -187,6 +187,12 @@ def _core(name: str, form: CoreForm, chip: ChipForm, document: Document) -> tupl
     _once(form.ops, (*top, "ops"), document)
     for side, side_form in form.array.items():
         _once(side_form.dataflow, (*top, "array", side, "dataflow"), document)
+        if side_form.most is not None and side_form.most > side_form.size:
+            document.refuse(
+                (*top, "array", side, "most"),
+                f"most must be at most the side's {side_form.size} units, not {side_form.most}",
+                "leave it out where the dataflow may use all",
+            )
     memories, levels = list[Memory](), list[Level]()
     for memory_name, memory in form.memories.items():
         loc: Loc = (*top, "memories", memory_name)
@@ -225,7 +231,7 @@ def _core(name: str, form: CoreForm, chip: ChipForm, document: Document) -> tupl
     core = Core(
         name=name,
         ops=frozenset(form.ops),
-        array=tuple(ArrayDim(side, it.size, tuple(it.dataflow), it.shares) for side, it in form.array.items()),
+        array=tuple(ArrayDim(side, it.size, tuple(it.dataflow), it.shares, it.most) for side, it in form.array.items()),
         op_pj=form.op_energy,
         op_widths=(widths.inputs, widths.weights),
         levels=tuple(levels),

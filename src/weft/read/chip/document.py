@@ -298,8 +298,8 @@ def _plain(document: Document, node: Node, loc: Loc) -> Any:
             document.places[(*loc, index)] = Place(place.file, child.start_mark.line + 1)
             values.append(_plain(document, child, (*loc, index)))
         return values
-    if isinstance(node, ScalarNode) and kind in _SCALARS:
-        return _SCALARS[kind](node.value)
+    if isinstance(node, ScalarNode) and kind in SCALARS:
+        return SCALARS[kind](node.value)
     message = f"values must be text, numbers, lists or mappings, not '{_tag(node)}'"
     document.refuse(loc, message, "drop the tag", place)
     return None
@@ -324,7 +324,7 @@ def _real(text: str) -> float | str:
         return text  # .inf and .nan: refused where a number must stand
 
 
-_SCALARS: dict[str, Callable[[str], object]] = {
+SCALARS: dict[str, Callable[[str], object]] = {
     "str": str,
     "int": _integer,
     "float": _real,

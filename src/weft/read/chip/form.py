@@ -129,6 +129,7 @@ class SideForm(Form):
     size: Count
     dataflow: list[Role] = []
     shares: bool = Field(False, description="several loops may lie on this side together")
+    most: Count | None = Field(None, description="units that the dataflow uses; all where it is not given")
 
 
 class SystolicForm(Form):
