@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from weft.errors import Gathered, ModelError
 from weft.model.workload import Note, Op, Tensor, TensorRole, View, Workload
 from weft.read.dtypes import dtype_bits
+from weft.read.onnx.blocks import read_with_scales
 from weft.read.onnx.graph import Graph, Node
 from weft.read.onnx.proto import size_error
 from weft.read.onnx.table import BUILDERS
@@ -27,7 +28,7 @@ def emit(graph: Graph) -> Workload:
     problems = Gathered(ModelError)
     for node in graph.nodes:
         with problems.go_on(graph.at(node)):
-            made = BUILDERS[node.key](graph, node)
+            made = read_with_scales(graph, BUILDERS[node.key](graph, node))
             ops += made.ops
             views += made.views
             notes += made.notes

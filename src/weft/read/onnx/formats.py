@@ -12,6 +12,7 @@ from weft.errors import ModelError
 from weft.model.tensor_type import TensorType
 from weft.read.dtypes import type_of
 from weft.read.onnx.graph import Info, Lazy, Node
+from weft.read.onnx.proto import dtype_name
 
 LINEAR = frozenset({"QuantizeLinear", "DequantizeLinear"})
 QONNX = frozenset({"Quant", "IntQuant", "BipolarQuant", "Trunc", "FloatQuant"})
@@ -63,6 +64,30 @@ class Formats:
         """(axis, block) that the scale `name` has in a tensor of `shape`."""
         several = math.prod(self.infos[name].shape) > 1
         return (axis % max(1, len(shape)) if several or block else None), block
+
+
+def quantiser_info(node: Node, infos: Mapping[str, Info], at: str) -> Info:
+    """The output of a quantiser: its input's shape; of a DequantizeLinear, the scale's type; of a QuantizeLinear, the
+    zero point's, or the one that an attribute names, or uint8.
+
+    Errors: ModelError for too few inputs.
+    """
+    least = 2 if node.op_type in LINEAR | {"BipolarQuant"} else 4
+    if not all(map(node.given, range(least))):
+        raise ModelError(
+            f"{node.op_type} must have at least {least} inputs, not {sum(map(bool, node.inputs))}",
+            where=at,
+            remedy="export the network again",
+        )
+    shape, stated = infos[node.inputs[0]].shape, node.integer("output_dtype", 0)
+    if node.op_type in QONNX:
+        return infos[node.inputs[0]]
+    if stated:
+        return Info(shape, dtype_name(stated, at))
+    if node.op_type == "QuantizeLinear":
+        return Info(shape, infos[node.inputs[2]].dtype if node.given(2) else "uint8")
+    scale = infos[node.inputs[1]].dtype
+    return Info(shape, "float32" if scale == "float8e8m0" else scale)  # such scales are powers of two alone
 
 
 def linear(formats: Formats, node: Node, numbers: str) -> tuple[TensorType, Hashable]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
-import onnx
 import onnx.helper
 
 from weft.errors import ModelError
@@ -128,15 +126,13 @@ def on_integers(builder: Builder) -> Builder:
 
 
 def outputs_as_twin(node: Node, infos: Mapping[str, Info]) -> tuple[Node, dict[str, Info], str | None]:
-    """What shape inference is asked in place of a node outside the default operator set.
+    """What shape inference is asked in place of an operator on integers outside the default operator set.
 
     Returns: a node of the default operator set, types of its inputs for it, and the type of the output (None: as it
              follows).
     """
     twin = twin_of(node)
-    if twin is None:
-        standard = replace(node, proto=_standard(node.proto), opset=25)
-        return standard, {name: infos[name] for name in node.inputs if name}, None
+    assert twin is not None
     asked = as_twin(node, twin)
     quantised = {node.given(position) for position, _, _ in twin.scaled}
     floats = {
@@ -147,13 +143,6 @@ def outputs_as_twin(node: Node, infos: Mapping[str, Info]) -> tuple[Node, dict[s
     scale, zero = (node.given(i) for i in twin.output) if twin.output else ("", "")
     first = infos[asked.inputs[0 if twin.onnx != "Where" else 1]].dtype
     return asked, floats, infos[zero].dtype if zero else first if scale else "float32"
-
-
-def _standard(proto: Any) -> Any:
-    made = onnx.NodeProto()
-    made.CopyFrom(proto)
-    made.domain = ""
-    return made
 
 
 def learn(formats: Formats, node: Node) -> None:
@@ -203,10 +192,3 @@ def dynamic_quantize(graph: Graph, node: Node) -> Emitted:
         inputs = (operand("I", "I", scale, ()), operand("O", "O", zero, ()))
         made.append(Op(f"{node.name}.zero_point", "elementwise", node.op_type, (("G", 1),), inputs, nodes=(node.name,)))
     return Emitted(tuple(made), notes=(Note(node.name, "the range of its input is found first, by an op of its own"),))
-
-
-def run_time_scale(graph: Graph, node: Node) -> tuple[str, ...]:
-    """Scale and zero point of a quantiser where they are computed on the way, one number each: read by its op."""
-    return tuple(
-        name for name in node.inputs[1:3] if name and not graph.is_constant(name) and graph.shape(name) in ((), (1,))
-    )

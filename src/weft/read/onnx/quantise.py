@@ -11,24 +11,54 @@ import math
 from collections import Counter
 from dataclasses import replace
 
+from weft.model.tensor_type import TensorType
 from weft.model.workload import Note, View
 from weft.read.dtypes import type_of
+from weft.read.onnx.blocks import scale_of, with_scales
 from weft.read.onnx.elementwise import elementwise
 from weft.read.onnx.formats import LINEAR, QONNX, Formats, carry, clipped, linear, qonnx
-from weft.read.onnx.graph import Emitted, Graph, Node
-from weft.read.onnx.qoperator import TWINS, learn, run_time_scale
+from weft.read.onnx.graph import Emitted, Graph, Node, axis, operand
+from weft.read.onnx.qoperator import TWINS, learn
 
 
 def quantize(graph: Graph, node: Node) -> Emitted:
-    """One visit per element; scale and zero point are part of the instruction, or one number each that is read."""
-    made = elementwise(graph, replace(node, inputs=(*node.inputs[:1], *run_time_scale(graph, node))))
+    """One visit per element; scales are part of the instruction, but those of blocks, or made at run time, are read."""
     type_ = graph.types[node.outputs[0]]
-    return replace(made, notes=(Note(node.name, f"{node.op_type} to {type_}, its scale held in the instruction"),))
+    made = _scaling(graph, node, node.outputs[0], type_)
+    held = "" if len(made.ops[0].operands) > 2 else ", its scale held in the instruction"
+    return replace(made, notes=(*made.notes, Note(node.name, f"{node.op_type} to {type_}{held}")))
 
 
 def dequantize(graph: Graph, node: Node) -> Emitted:
-    """What `settle` leaves of a DequantizeLinear: an output of the network that is another tensor as it is stored."""
-    return Emitted(views=(View(node.outputs[0], node.inputs[0], "reshape", node.name),))
+    """What `settle` leaves of a DequantizeLinear: an output of the network that is another tensor as it is stored.
+
+    An input of the network that goes out so is dequantised by an op: nothing else computes there.
+    """
+    data, output = node.inputs[0], node.outputs[0]
+    if data not in graph.inputs:
+        return Emitted(views=(View(output, data, "reshape", node.name),))
+    return _scaling(graph, node, data, graph.types[data])
+
+
+def _scaling(graph: Graph, node: Node, numbers: str, type_: TensorType) -> Emitted:
+    """The op of a quantiser, and what it reads of the scales and zero points of `numbers`."""
+    made = elementwise(graph, replace(node, inputs=node.inputs[:1]))
+    names = [name for name in node.inputs[1:3] if name]
+    if node.op_type not in LINEAR:
+        return made
+    (op,) = made.ops
+    (item,) = (item for item in op.operands if item.tensor == numbers)
+    if type_.block and item is not op.output:
+        return made  # as every reader of such a tensor: `read_with_scales`
+    if type_.block:
+        return with_scales(graph, made, op.name, item.name, type_, tuple(scale_of(graph, name) for name in names))
+    axes = () if type_.axis is None else (item.axes[type_.axis],)
+    read = [
+        operand(letter, "W", name, axes or (axis(1),) * len(graph.shape(name)))
+        for letter, name in zip("SZ", names, strict=False)
+        if not graph.is_constant(name)
+    ]
+    return replace(made, ops=(replace(op, operands=(*op.inputs, *read, op.output)),))
 
 
 def of_constants(formats: Formats, node: Node) -> str | None:
@@ -65,11 +95,10 @@ def of_constants(formats: Formats, node: Node) -> str | None:
     return f"{count} constants quantised offline, to {type_}{_scales(type_)}{remark}"
 
 
-def _scales(type_: object) -> str:
-    text = str(type_)
-    if "per axis" in text:
-        return ": scales preloaded with the bias, not priced"
-    return ""
+def _scales(type_: TensorType) -> str:
+    if type_.block:
+        return ": scales read along"
+    return ": scales preloaded with the bias, not priced" if type_.axis is not None else ""
 
 
 def settle(graph: Graph, formats: Formats) -> Graph:
@@ -97,6 +126,13 @@ def settle(graph: Graph, formats: Formats) -> Graph:
             type_, grid = linear(formats, node, source)
             formats.types.setdefault(source, type_)
             formats.grids.setdefault(source, grid)
+            if type_.block:
+                formats.scales.setdefault(source, tuple(name for name in node.inputs[1:3] if name))
+            if source in graph.inputs and output in graph.outputs:
+                formats.types[output] = type_of(graph.infos[output].dtype)
+                alias[output] = source
+                nodes.append(node)
+                continue
             stands_for(node, source, f"read as a view: its readers take {formats.types[source]}")
             continue
         if node.op_type in LINEAR | QONNX:

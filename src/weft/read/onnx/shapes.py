@@ -12,9 +12,10 @@ from onnx.shape_inference import infer_node_outputs
 
 from weft.errors import ModelError
 from weft.read.onnx.elementwise import elementwise, norm, softmax
-from weft.read.onnx.formats import QONNX
+from weft.read.onnx.formats import LINEAR, quantiser_info
 from weft.read.onnx.functions import schema_of
 from weft.read.onnx.graph import Info, Lazy, Node, Raw, elements
+from weft.read.onnx.nbits import GATHER, MATMUL, nbits_info
 from weft.read.onnx.pool import pool, pooled_shape
 from weft.read.onnx.proto import dtype_name, elem_type
 from weft.read.onnx.qoperator import FOREIGN, TWINS, outputs_as_twin
@@ -37,9 +38,11 @@ _MAY_BE_EMPTY = frozenset(
 def outputs_of(raw: Raw, node: Node, infos: Mapping[str, Info], known: Mapping[str, Lazy]) -> dict[str, Info]:
     """Output shapes by ONNX's rule, once more as floats where it refuses the types, else as the file states them."""
     at = f"{raw.where}: node '{node.name}'"
-    if node.key in FOREIGN and node.op_type in QONNX:
-        return {node.outputs[0]: infos[node.inputs[0]]}
-    if node.domain and node.key in FOREIGN | TWINS.keys():
+    if node.key in FOREIGN or node.op_type in LINEAR:
+        return {node.outputs[0]: quantiser_info(node, infos, at)}
+    if node.key in (MATMUL, GATHER):
+        return {node.outputs[0]: _positive(node.outputs[0], nbits_info(node, infos, at), at)}
+    if node.domain and node.key in TWINS:
         asked, types, dtype = outputs_as_twin(node, infos)
         found = outputs_of(raw, asked, types, known)
         return {name: Info(info.shape, dtype or info.dtype) for name, info in found.items()}

@@ -21,6 +21,7 @@ from weft.read.onnx.move import (
     split,
     transpose,
 )
+from weft.read.onnx.nbits import GATHER, MATMUL, gather_block_quantized, matmul_nbits
 from weft.read.onnx.pool import global_pool, pool, reduce
 from weft.read.onnx.qoperator import FOREIGN, TWINS, dynamic_quantize, on_integers
 from weft.read.onnx.quantise import dequantize, quantize
@@ -74,6 +75,8 @@ BUILDERS: dict[str, Builder] = {
     "QuantizeLinear": quantize,
     "DequantizeLinear": dequantize,
     "DynamicQuantizeLinear": dynamic_quantize,
+    MATMUL: matmul_nbits,
+    GATHER: gather_block_quantized,
     **{key: dequantize if key.endswith("DequantizeLinear") else quantize for key in FOREIGN},
 }
 BUILDERS.update((key, on_integers(BUILDERS[twin.onnx])) for key, twin in TWINS.items())
