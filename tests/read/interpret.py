@@ -43,6 +43,29 @@ def index_of(operand, point):
     return index, all(0 <= i < axis.size for i, axis in zip(index, operand.axes, strict=True))
 
 
+BASE = 1000
+"""Coordinates of an address are digits to this base."""
+
+
+def is_picked(operand):
+    return any(axis.scattered for axis in operand.axes)
+
+
+def picked(op, operand, point, value):
+    """The index of an operand whose scattered axes are named by the op's other input."""
+    (other,) = (item for item in op.inputs if not is_picked(item))
+    named = int(value(other.tensor)[index_of(other, point)[0]])
+    index = list(index_of(operand, point)[0])
+    places = [i for i, axis in enumerate(operand.axes) if axis.scattered]
+    if op.onnx == "ReverseSequence":
+        (time,) = places
+        index[time] = named - 1 - index[time] if index[time] < named else index[time]
+        return tuple(index)
+    for i in reversed(places):
+        named, index[i] = divmod(named, BASE) if len(places) > 1 else (0, named % operand.axes[i].size)
+    return tuple(index)
+
+
 def run(workload: Workload, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """All tensors of a workload, computed point by point from its inputs and weights."""
     values = dict(given)
@@ -67,8 +90,13 @@ def run(workload: Workload, given: dict[str, np.ndarray]) -> dict[str, np.ndarra
                 continue
             read = []
             for operand in op.inputs:
-                index, present = index_of(operand, point)
+                if any(axis.scattered for axis in operand.axes):
+                    index, present = picked(op, operand, point, value), True
+                else:
+                    index, present = index_of(operand, point)
                 read.append(value(operand.tensor)[index] if present else None)
+            if any(axis.scattered for operand in op.inputs for axis in operand.axes):
+                read = [item for item, operand in zip(read, op.inputs, strict=True) if is_picked(operand)]
             gathered.setdefault(where, []).append(read)
         for where, reads in gathered.items():
             assert np.isnan(values[target][where]), f"{op.name} writes {where} of {target} twice"
@@ -95,6 +123,9 @@ RULES = {
     "AveragePool": lambda reads: np.mean(_inside(reads)),
     "GlobalAveragePool": lambda reads: np.mean(_inside(reads)),
     "GlobalMaxPool": lambda reads: max(_inside(reads)),
+    "GatherND": lambda reads: sum(int(read[0]) * BASE**i for i, read in enumerate(reversed(reads))),
+    "Einsum": lambda reads: sum(read[0] for read in reads),
+    "TopK": lambda reads: max(read[0] for read in reads),
     "ReduceMean": lambda reads: np.mean(_inside(reads)),
     "ReduceSum": lambda reads: np.sum(_inside(reads)),
     "ReduceMax": lambda reads: np.max(_inside(reads)),

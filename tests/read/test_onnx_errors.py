@@ -242,21 +242,49 @@ def test_a_reshape_whose_target_is_known_only_at_run_time():
     )
 
 
-def test_a_gather_of_scattered_rows():
+def test_a_gather_beyond_its_axis():
     nodes = [node("Gather", ["x", "i"], ["y"], name="g")]
-    assert of(nodes, {"x": [4, 2]}, {"y": None}, {"i": np.array([0, 3, 1])}) == (
-        "net: node 'g': the indices of Gather must be constant, in one row, evenly spaced and rising; "
-        "start the network after the embedding"
+    assert of(nodes, {"x": [4, 2]}, {"y": None}, {"i": np.array([0, 4])}) == (
+        "net: node 'g': the indices of Gather must be less than 4, not [0, 4]; export the network again"
+    )
+
+
+def test_an_einsum_that_repeats_an_index():
+    nodes = [node("Einsum", ["x"], ["y"], name="e", equation="ii->i")]
+    assert of(nodes, {"x": [4, 4]}, {"y": None}) == (
+        "net: node 'e': an operand of Einsum must not repeat an index, and the equation is 'ii->i'; "
+        "take the diagonal before the network, or write it as Mul and ReduceSum"
+    )
+
+
+def test_a_condition_that_is_known_only_at_run_time():
+    branches = {
+        name: helper.make_graph([node("Relu", ["x"], ["r"])], name, [], [helper.make_empty_tensor_value_info("r")])
+        for name in ("then_branch", "else_branch")
+    }
+    model = make_model([node("If", ["c"], ["y"], name="choice", **branches)], {"x": [2], "c": []}, {"y": [2]})
+    model.graph.input[1].type.tensor_type.elem_type = TensorProto.BOOL
+    assert refused(model) == (
+        "net: node 'choice': the condition of If must be a constant, not 'c'; export the branch that is taken"
+    )
+
+
+def test_a_network_in_training_mode():
+    weights = {"s": random(3), "b": random(3), "m": random(3), "v": random(3)}
+    nodes = [node("BatchNormalization", ["x", *weights], ["y"], name="bn", training_mode=1)]
+    assert of(nodes, {"x": [1, 3, 2]}, {"y": None}, weights) == (
+        "net: node 'bn': BatchNormalization must be in inference mode, not in training mode; "
+        "export the network for inference"
     )
 
 
 def test_a_second_output_that_is_used():
     nodes = [
-        node("MaxPool", ["x"], ["p", "where"], name="pool", kernel_shape=[2, 2]),
-        node("Cast", ["where"], ["y"], to=TensorProto.FLOAT),
+        node("LpPool", ["x"], ["p", "where"], name="pool", kernel_shape=[2, 2]),
+        node("Relu", ["where"], ["y"]),
     ]
     assert of(nodes, {"x": [1, 1, 4, 4]}, {"y": None}) == (
-        "net: node 'pool': only the first output of MaxPool may be used, not 'where'; export the network for inference"
+        "net: node 'pool': only the first output of LpPool may be used, not 'where'; export the network for inference"
     )
 
 

@@ -392,3 +392,162 @@ def test_a_file_is_named_after_itself_and_a_model_is_left_unchanged(tmp_path):
     assert model.SerializeToString() == before
     onnx.save(model, tmp_path / "mine.onnx")
     assert read_onnx(tmp_path / "mine.onnx").name == "mine"
+
+
+def int64_input(model, *names):
+    for value in model.graph.input:
+        if value.name in names:
+            value.type.tensor_type.elem_type = TensorProto.INT64
+    return model
+
+
+def test_rows_picked_at_run_time_may_be_any_and_count_once_each():
+    model = make_model([node("Gather", ["w", "i"], ["y"], name="g")], {"i": [2, 3]}, {"y": None}, {"w": random(50, 8)})
+    workload = read_model(int64_input(model, "i"))
+    (op,) = workload.ops
+    assert str(op) == "g copy B2 G3 OX8"
+    indices, table, _ = op.operands
+    assert (indices.tensor, indices.slot, table.tensor, table.slot) == ("i", "I", "w", "W")
+    assert table.box(op.whole()) == ((0, 50), (0, 8))
+    assert table.box({"B": (1, 2), "G": (0, 1), "OX": (0, 4)}) == ((0, 50), (0, 4))
+    tile = op.tile({"B": (1, 2), "G": (0, 3), "OX": (0, 8)})
+    assert tile.operands[1].box(tile.whole()) == ((0, 50), (0, 8))
+    assert [axis.size for axis in op.counted().operands[1].axes] == [2 * 3, 8]
+    assert [axis.size for axis in tile.counted().operands[1].axes] == [3, 8]
+    assert notes(workload) == [
+        "g: Gather: its indices are known only at run time; any element may be read, each pick counts as one"
+    ]
+
+
+def test_an_op_without_picks_is_priced_as_it_is():
+    (op,) = of([node("Relu", ["x"], ["y"])], {"x": [2, 3]}, {"y": None}).ops
+    assert op.counted() is op
+
+
+def test_where_updates_go_is_unknown_so_the_axis_stays_whole():
+    model = make_model(
+        [node("ScatterElements", ["x", "i", "u"], ["y"], name="s", axis=1)],
+        {"x": [4, 6], "i": [3, 2], "u": [3, 2]},
+        {"y": None},
+        opset=18,
+    )
+    workload = read_model(int64_input(model, "i"))
+    (op,) = workload.ops
+    assert str(op) == "s copy B4 G6"
+    assert op.barrier == {"G"}
+    assert op.operands[1].box(op.whole()) == ((0, 3), (0, 2))
+    assert op.operands[1].box({"B": (3, 4), "G": (0, 6)})[0] == (3, 3)  # no update for the last row
+    assert notes(workload) == [
+        "s: ScatterElements: where it writes is known only at run time; the whole output is written, not in place"
+    ]
+
+
+def test_slices_scattered_by_coordinates_need_their_addresses_first():
+    model = make_model(
+        [node("ScatterND", ["x", "i", "u"], ["y"], name="s")],
+        {"x": [4, 6, 5], "i": [3, 2, 2], "u": [3, 2, 5]},
+        {"y": None},
+        opset=18,
+    )
+    workload = read_model(int64_input(model, "i"))
+    assert loops(workload) == ["s.address reduce B3 G2 C2", "s copy B4 G6 OX5"]
+    assert workload.ops[1].barrier == {"B", "G"}
+    assert {view.tensor: view.source for view in workload.views} == {"y.updates": "u", "y.at": "y.address"}
+    assert workload.ops[1].operands[1].box(workload.ops[1].whole()) == ((0, 6), (0, 5))
+
+
+def test_a_running_sum_goes_along_its_axis_in_order():
+    workload = of([node("CumSum", ["x", "a"], ["y"], name="c")], {"x": [2, 3]}, {"y": None}, {"a": np.array(1)})
+    assert loops(workload) == ["c elementwise B2 G3"]
+    assert workload.ops[0].barrier == {"G"}
+
+
+def test_the_largest_and_their_places_are_selected_by_an_op_each_where_both_are_used():
+    weights = {"k": np.array([2])}
+    workload = of([node("TopK", ["x", "k"], ["y", "z"], name="t")], {"x": [3, 8]}, {"y": None, "z": None}, weights)
+    assert loops(workload) == ["t reduce B3 G2 C8", "t.indices reduce B3 G2 C8"]
+    workload = of([node("TopK", ["x", "k"], ["y", "z"], name="t")], {"x": [3, 8]}, {"y": None}, weights)
+    assert loops(workload) == ["t reduce B3 G2 C8"]
+    assert notes(workload) == ["t: TopK as a selection: 2 passes over its axis"]
+
+
+def test_pooling_that_is_asked_for_places_has_a_second_op():
+    pool = node("MaxPool", ["x"], ["y", "z"], name="p", kernel_shape=[2, 2], strides=[2, 2])
+    workload = of([pool], {"x": [1, 2, 4, 4]}, {"y": None, "z": None})
+    assert loops(workload) == ["p pool B1 G2 OY2 OX2 FY2 FX2", "p.indices pool B1 G2 OY2 OX2 FY2 FX2"]
+
+
+def test_samples_at_run_time_positions_take_four_pixels_each():
+    model = make_model(
+        [node("GridSample", ["x", "g"], ["y"], name="s", mode="linear")],
+        {"x": [1, 3, 8, 8], "g": [1, 5, 6, 2]},
+        {"y": None},
+        opset=20,
+    )
+    workload = read_model(model)
+    assert loops(workload) == ["s.address reduce B1 G5 OX6 C2", "s pool B1 G3 OY5 OX6 FY2 FX2"]
+    picked = [axis.size for axis in workload.ops[1].counted().operands[0].axes]
+    assert picked == [1, 3, 5 * 2, 6 * 2]
+
+
+def test_a_branch_whose_condition_is_constant_stands_in_place_of_the_if():
+    branches = {
+        name: helper.make_graph(
+            [node(op, ["x"], ["r"], name="inner")], name, [], [helper.make_empty_tensor_value_info("r")]
+        )
+        for name, op in (("then_branch", "Relu"), ("else_branch", "Neg"))
+    }
+    nodes = [node("If", ["c"], ["y"], name="choice", **branches), node("Abs", ["y"], ["z"], name="abs")]
+    workload = of(nodes, {"x": [2]}, {"z": None}, {"c": np.array(False)})
+    assert loops(workload) == ["choice/inner elementwise G2", "abs elementwise G2"]
+    assert notes(workload)[0] == "choice: If replaced by its else_branch: the condition is a constant"
+
+
+def test_functions_call_functions_of_another_operator_set_and_give_them_their_attributes():
+    opset = [helper.make_opsetid("", 17), helper.make_opsetid("inner", 1)]
+    leaky = node("LeakyRelu", ["a"], ["b"])
+    leaky.attribute.append(onnx.AttributeProto(name="alpha", ref_attr_name="slope", type=onnx.AttributeProto.FLOAT))
+    soft = node("Softmax", ["b"], ["c"])  # one axis from opset 13 on, all from axis 1 on before
+    inner = helper.make_function("inner", "Act", ["a"], ["c"], [leaky, soft], [helper.make_opsetid("", 11)], ["slope"])
+    call = node("Act", ["p"], ["q"], domain="inner", name="act")
+    call.attribute.append(onnx.AttributeProto(name="slope", ref_attr_name="slope", type=onnx.AttributeProto.FLOAT))
+    outer = helper.make_function("outer", "Block", ["p"], ["q"], [call], opset, ["slope"])
+    nodes = [node("Block", ["x"], ["y"], domain="outer", name="block", slope=0.3)]
+    workload = of(nodes, {"x": [2, 3, 4]}, {"y": None}, functions=[inner, outer])
+    assert loops(workload) == [
+        "block/act/LeakyRelu_0 elementwise B2 G3 OX4",
+        "block/act/Softmax_1 softmax B2 G3 OX4 P3",
+    ]
+    assert workload.ops[1].barrier == {"G", "OX"}
+
+
+def test_operators_that_onnx_defines_by_others_are_made_of_them():
+    model = make_model(
+        [node("SwiGLU", ["a", "b"], ["y"], name="glu")], {"a": [2, 3], "b": [2, 3]}, {"y": None}, opset=28
+    )
+    workload = read_model(model)
+    assert [op.name.split("/")[0] for op in workload.ops] == ["glu"] * len(workload.ops)
+    assert notes(workload)[0].startswith("glu: SwiGLU inlined by ONNX's definition: ")
+
+
+def test_tensors_without_elements_leave_no_op_behind():
+    nodes = [
+        node("Slice", ["x", "s", "e", "a"], ["none"], name="cut"),
+        node("Relu", ["none"], ["r"], name="relu"),
+        node("Concat", ["x", "r"], ["c"], name="join", axis=1),
+        node("Neg", ["c"], ["y"], name="neg"),
+    ]
+    weights = {"s": np.array([2]), "e": np.array([2]), "a": np.array([1])}
+    workload = of(nodes, {"x": [2, 3]}, {"y": None}, weights)
+    assert loops(workload) == ["join.0 copy B2 G3", "neg elementwise B2 G3"]
+    assert notes(workload)[:2] == [
+        "cut: Slice left out: its result has no elements",
+        "relu: Relu left out: its result has no elements",
+    ]
+
+
+def test_axes_known_only_at_run_time_follow_from_the_shape_of_the_result():
+    model = make_model(
+        [node("ReduceSum", ["x", "a"], ["y"], name="r", keepdims=0)], {"x": [2, 3, 4], "a": [1]}, {"y": [2, 4]}
+    )
+    assert loops(read_model(int64_input(model, "a"))) == ["r reduce B2 OX4 C3"]

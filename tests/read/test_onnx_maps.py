@@ -112,6 +112,48 @@ CASES = {
     ),
     "gather of one row": one("Gather", [2, 5, 3], [2, 3], [np.array(2, dtype=np.int64)], axis=1),
     "gather of a range": one("Gather", [2, 6, 3], [2, 3, 3], [np.array([0, 2, 4], dtype=np.int64)], axis=1),
+    "gather of scattered rows": one("Gather", [2, 5, 3], [2, 4, 3], [np.array([4, 0, -2, 0], dtype=np.int64)], axis=1),
+    "gather of a table": one("Gather", [5, 3], [2, 2, 3], [np.array([[4, 0], [3, 3]], dtype=np.int64)]),
+    "gather from the right": one("Gather", [2, 3, 5], [2, 3, 2, 2], [np.array([[4, 0], [3, 3]])], axis=-1),
+    "gather of elements": one("GatherElements", [3, 4], [2, 3], [np.array([[2, 0, 1], [0, -1, 2]])], axis=0),
+    "gather of slices": one("GatherND", [3, 4, 2], [2, 3, 2], [np.array([[[0], [1], [2]], [[2], [2], [0]]])]),
+    "gather of elements by coordinates": one(
+        "GatherND", [3, 4], [2, 2], [np.array([[[0, 3], [2, 1]], [[1, 1], [0, 0]]])]
+    ),
+    "gather of slices in batches": one("GatherND", [2, 3, 4], [2, 4], [np.array([[1], [2]])], batch_dims=1),
+    "reversed sequences": one("ReverseSequence", [4, 3, 2], [4, 3, 2], [np.array([4, 1, 3])]),
+    "reversed sequences, batch first": one(
+        "ReverseSequence", [3, 4, 2], [3, 4, 2], [np.array([4, 1, 3])], time_axis=1, batch_axis=0
+    ),
+    "tile": one("Tile", [2, 3], [4, 9], [np.array([2, 3])]),
+    "tile of one axis": one("Tile", [1, 3, 2], [1, 6, 2], [np.array([1, 2, 1])]),
+    "largest along an axis, and where": make_model(
+        [node("TopK", ["x", "k"], ["out", "where"], name="n", axis=1)],
+        {"x": [2, 5, 3]},
+        {"out": [2, 1, 3]},
+        {"k": np.array([1])},
+    ),
+    **{
+        f"einsum {equation}": one("Einsum", *shapes, equation=equation)
+        for equation, shapes in {
+            "bij,bjk->bik": ([2, 3, 4], [2, 3, 5], (), 17, [2, 4, 5]),
+            "bhid,bhjd->bhij": ([2, 2, 3, 4], [2, 2, 3, 5], (), 17, [2, 2, 5, 4]),
+            "ij,jk": ([3, 4], [3, 5], (), 17, [4, 5]),
+            "...ij,...jk->...ik": ([2, 3, 4], [2, 3, 5], (), 17, [2, 4, 5]),
+            "i,j->ij": ([3], [3, 4], (), 17, [4]),
+            "i,ij->ij": ([3], [3, 4], (), 17, [3, 4]),
+            "bhwc,hkc->bhwk": ([2, 3, 4, 5], [2, 3, 4, 6], (), 17, [3, 6, 5]),
+            "ij,kl->ik": ([2, 3], [2, 4], (), 17, [4, 5]),
+            "bij,bij->b": ([2, 3, 4], [2], (), 17, [2, 3, 4]),
+            "ij->j": ([3, 4], [4]),
+        }.items()
+    },
+    "einsum of three": make_model(
+        [node("Einsum", ["x", "v", "w"], ["out"], name="n", equation="abc,cd,def->abef")],
+        {"x": [2, 3, 4]},
+        {"out": [2, 3, 2, 3]},
+        {"v": random(4, 5), "w": random(5, 2, 3)},
+    ),
     "expand": one("Expand", [3, 1], [2, 3, 4], [np.array([2, 3, 4], dtype=np.int64)]),
     "depth to space": one("DepthToSpace", [1, 8, 2, 3], [1, 2, 4, 6], blocksize=2),
     "depth to space, CRD": one("DepthToSpace", [1, 8, 2, 3], [1, 2, 4, 6], blocksize=2, mode="CRD"),
@@ -176,6 +218,9 @@ def test_a_box_holds_exactly_the_range_of_indices_that_its_loops_touch(name):
             for operand in op.operands:
                 box = operand.box(ranges)
                 for i, axis in enumerate(operand.axes):
+                    if axis.scattered:
+                        assert box[i] == (0, axis.size)
+                        continue
                     seen = [index_of(operand, point)[0][i] for point in touched]
                     low, high = max(0, min(seen)), min(axis.size, max(seen) + 1)
                     assert box[i] == (low, max(low, high)), (op.name, operand.name, i)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping as Map
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from weft.model.tensor_type import TensorType
@@ -49,14 +49,19 @@ class Axis:
     """One tensor axis seen from the loops: index = sum of terms + offset; outside 0..size-1 is padding.
 
     No terms: the axis is not indexed by any loop (its only index is `offset`).
+    `scattered`: the index is known only at run time. Each point of the terms picks one element, and any element of the
+    axis may be the one.
     """
 
     size: int
     terms: tuple[Term, ...] = ()
     offset: int = 0
+    scattered: bool = False
 
     def reach(self, ranges: Map[str, Range]) -> Range:
         """The smallest range that holds every index touched while each dim runs over its range, clipped to the axis."""
+        if self.scattered:
+            return 0, self.size
         low = high = self.offset
         for term in self.terms:
             start, stop = ranges[term.dim]
@@ -175,12 +180,26 @@ class Op:
         moved = []
         for operand in self.operands:
             axes = tuple(
-                Axis(axis.size, axis.terms, axis.offset + sum(t.coefficient * ranges[t.dim][0] for t in axis.terms))
+                replace(axis, offset=axis.offset + sum(t.coefficient * ranges[t.dim][0] for t in axis.terms))
                 for axis in operand.axes
             )
             moved.append(Operand(operand.name, operand.slot, operand.tensor, axes))
         dims = tuple((name, ranges[name][1] - ranges[name][0]) for name, _ in self.dims)
         return Op(self.name, self.kind, self.onnx, dims, tuple(moved), self.barrier, self.folded, self.nodes)
+
+    def counted(self) -> Op:
+        """This op as it is priced: of a scattered axis as many elements as are picked, one per point of its terms."""
+        if not any(axis.scattered for operand in self.operands for axis in operand.axes):
+            return self
+        sizes = self.size
+
+        def priced(axis: Axis) -> Axis:
+            picks = 1 + sum(term.coefficient * (sizes[term.dim] - 1) for term in axis.terms)
+            return Axis(picks, axis.terms) if axis.scattered else axis
+
+        return replace(
+            self, operands=tuple(replace(item, axes=tuple(map(priced, item.axes))) for item in self.operands)
+        )
 
     def __str__(self) -> str:
         return f"{self.name} {self.kind} " + " ".join(f"{name}{size}" for name, size in self.dims)

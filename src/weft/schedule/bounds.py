@@ -109,9 +109,15 @@ def _at_the_outermost(chip: Chip, options: Mapping[str, Sequence[Option]]) -> fr
 
 
 def _hits(op: Op, operand: Operand) -> list[list[bool]]:
-    """For each axis of an operand which of its indices the op touches (a stride may skip some)."""
+    """For each axis of an operand which of its indices the op touches (a stride may skip some).
+
+    Of a scattered axis one: no more is sure.
+    """
     found: list[list[bool]] = []
     for axis in operand.axes:
+        if axis.scattered:
+            found.append([index == 0 for index in range(axis.size)])
+            continue
         reached = {axis.offset}
         for term in axis.terms:
             reached = {index + term.coefficient * i for index in reached for i in range(op.size[term.dim])}

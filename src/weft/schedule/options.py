@@ -136,7 +136,7 @@ class Mapper:
 
     def problem(self, op: Op, setting: Setting) -> Problem:
         widths = tuple((operand.name, self._widths[operand.tensor]) for operand in op.operands)
-        return Problem(op, widths, self.chip, setting)
+        return Problem(op.counted(), widths, self.chip, setting)
 
     def map(self, problem: Problem) -> Mapped | Infeasible:
         key = _canonical(problem)

@@ -159,6 +159,10 @@ class Graph:
     def is_constant(self, tensor: str) -> bool:
         return tensor in self.known
 
+    def is_used(self, tensor: str) -> bool:
+        """Whether a node or the network's user reads a tensor."""
+        return bool(tensor) and (tensor in self.outputs or any(tensor in node.inputs for node in self.nodes))
+
     def value(self, tensor: str) -> Array | None:
         """The values of a constant; None where it is no constant, or the file does not hold its data."""
         return self.known[tensor]() if tensor in self.known else None

@@ -88,6 +88,8 @@ class _Inference:
                 self.notes.append(Note(node.name, f"{text}: that counts"))
             if not elements(info.shape):
                 self.known[output] = _empty(info)
+        if node.key == "Dropout" and self._extra_output(node, 1):
+            self.known[node.outputs[1]] = constant(np.ones(found[node.outputs[1]].shape, bool))  # it keeps all
         if all(output in self.known for output in found):
             self._note(node, "left out: its result has no elements")
             return
@@ -135,9 +137,9 @@ class _Inference:
         self._note(node, f"inlined by {whose}: {len(nodes)} nodes named {node.name}/...")
         self._go_on_with(nodes)
 
-    def _extra_output(self, node: Node) -> str:
-        """An output that a later node reads and that the node's builder does not write; "" where there is none."""
-        extra = node.outputs[WRITTEN.get(node.key, 1) :]
+    def _extra_output(self, node: Node, written: int = 0) -> str:
+        """An output that a later node reads behind those that the node's builder writes; "" where there is none."""
+        extra = node.outputs[written or WRITTEN.get(node.key, 1) :]
         return next((name for name in extra if name and name in self.used), "")
 
     def _go_on_with(self, nodes: tuple[Node, ...]) -> None:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fractions import Fraction
-from itertools import pairwise
 from typing import Literal
-
-import numpy as np
 
 from weft.errors import ModelError
 from weft.model.workload import Axis, Note, Op, View
@@ -174,32 +171,6 @@ def slice_(graph: Graph, node: Node) -> Emitted:
             barrier.append(letter)
         read[i] = axis(size, (letter, abs(step)), offset=first)
     return Emitted((_copy(node, node.name, dims, (data, read), (output, _axes(dims, rank)), barrier),))
-
-
-def gather(graph: Graph, node: Node) -> Emitted:
-    """A copy, where the indices are constant and evenly spaced (one row, a range); no other map is affine."""
-    data, output = node.inputs[0], node.outputs[0]
-    shape, result = graph.shape(data), graph.shape(output)
-    where = node.integer("axis", 0) % len(shape)
-    indices = graph.value(node.inputs[1])
-    picked = () if indices is None else tuple(int(v) % shape[where] for v in np.asarray(indices).reshape(-1))
-    steps = {b - a for a, b in pairwise(picked)}
-    if indices is None or indices.ndim > 1 or len(steps) > 1 or any(step < 1 for step in steps):
-        raise ModelError(
-            "the indices of Gather must be constant, in one row, evenly spaced and rising",
-            where=graph.at(node),
-            remedy="start the network after the embedding",
-        )
-    dims = loop_dims(result)
-    names = [name for name, _ in dims][: len(result)]
-    if indices.ndim == 0:
-        names.insert(where, "")
-    read = [axis(size, name) if name else axis(size) for size, name in zip(shape, names, strict=True)]
-    if indices.ndim == 0:
-        read[where] = axis(shape[where], offset=picked[0])
-    else:
-        read[where] = axis(shape[where], (names[where], max(steps, default=1)), offset=picked[0])
-    return Emitted((_copy(node, node.name, dims, (data, read), (output, _axes(dims, len(result)))),))
 
 
 def expand(graph: Graph, node: Node) -> Emitted:

@@ -13,7 +13,7 @@ from weft.read.onnx.blocks import Scale, scale_of, with_scales
 from weft.read.onnx.conv import bias_notes
 from weft.read.onnx.graph import Emitted, Graph, Info, Node
 from weft.read.onnx.matrix import matmul
-from weft.read.onnx.move import gather
+from weft.read.onnx.pick import gather
 
 MATMUL = "com.microsoft::MatMulNBits"
 GATHER = "com.microsoft::GatherBlockQuantized"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 from weft.errors import ModelError
-from weft.model.workload import Op
+from weft.model.workload import Note, Op
 from weft.read.onnx.graph import Emitted, Graph, Node, axis, elements, letters, operand, spatial
 from weft.read.onnx.window import Window, windows
 
@@ -15,7 +16,13 @@ def pool(graph: Graph, node: Node) -> Emitted:
     shape = graph.shape(node.inputs[0])
     kernel = node.ints("kernel_shape", ())
     axes = windows(node, shape[2:], kernel, graph.at(node))
-    return _pool(graph, node, axes, graph.shape(node.outputs[0])[2:])
+    made = _pool(graph, node, axes, graph.shape(node.outputs[0])[2:])
+    if len(node.outputs) < 2 or not graph.is_used(node.outputs[1]):
+        return made
+    again = replace(node, name=f"{node.name}.indices", outputs=node.outputs[1:])
+    where = replace(_pool(graph, again, axes, graph.shape(node.outputs[1])[2:]).ops[0], nodes=(node.name,))
+    note = Note(node.name, f"the places of the maxima are found by an op of its own, {where.name}")
+    return Emitted((*made.ops, where), notes=(note,))
 
 
 def pooled_shape(node: Node, shape: tuple[int, ...], at: str) -> tuple[int, ...]:

@@ -57,7 +57,10 @@ def outputs_of(raw: Raw, node: Node, infos: Mapping[str, Info], known: Mapping[s
         )
     if BUILDERS[node.key] is pool:
         data = infos[node.inputs[0]]
-        found = {node.outputs[0]: Info(pooled_shape(node, data.shape, at), data.dtype)}
+        shape = pooled_shape(node, data.shape, at)
+        found = {
+            name: Info(shape, kind) for name, kind in zip(node.outputs, (data.dtype, "int64"), strict=False) if name
+        }
         return {name: _positive(name, info, at) for name, info in found.items()}
     reason = ""
     found = {}

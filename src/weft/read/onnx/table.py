@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from weft.read.onnx.axiswise import cumulative, generate, tile, top_k, trilu
 from weft.read.onnx.conv import conv, conv_transpose
+from weft.read.onnx.einsum import einsum
 from weft.read.onnx.elementwise import batch_normalization, elementwise, norm, softmax
 from weft.read.onnx.graph import Builder
 from weft.read.onnx.matrix import gemm, matmul
@@ -12,7 +14,6 @@ from weft.read.onnx.move import (
     depth_to_space,
     dropout,
     expand,
-    gather,
     pad,
     reshape,
     resize,
@@ -22,9 +23,21 @@ from weft.read.onnx.move import (
     transpose,
 )
 from weft.read.onnx.nbits import GATHER, MATMUL, gather_block_quantized, matmul_nbits
+from weft.read.onnx.pick import (
+    gather,
+    gather_elements,
+    gather_nd,
+    max_unpool,
+    one_hot,
+    reverse_sequence,
+    scatter_elements,
+    scatter_nd,
+    tensor_scatter,
+)
 from weft.read.onnx.pool import global_pool, pool, reduce
 from weft.read.onnx.qoperator import FOREIGN, TWINS, dynamic_quantize, on_integers
 from weft.read.onnx.quantise import dequantize, quantize
+from weft.read.onnx.sample import grid_sample, roi_align
 
 
 def _all(names: str, builder: Builder) -> dict[str, Builder]:
@@ -39,6 +52,7 @@ BUILDERS: dict[str, Builder] = {
     "ConvTranspose": conv_transpose,
     "Gemm": gemm,
     "MatMul": matmul,
+    "Einsum": einsum,
     "BatchNormalization": batch_normalization,
     **_all("MaxPool AveragePool LpPool", pool),
     **_all("GlobalAveragePool GlobalMaxPool GlobalLpPool", global_pool),
@@ -62,12 +76,28 @@ BUILDERS: dict[str, Builder] = {
     **_all("Flatten Reshape Squeeze Unsqueeze Identity", reshape),
     "Dropout": dropout,
     **_all("Cast CastLike", cast),
+    "BitCast": reshape,
     "Transpose": transpose,
     "Concat": concat,
     "Split": split,
     "Pad": pad,
     "Slice": slice_,
     "Gather": gather,
+    "GatherElements": gather_elements,
+    "GatherND": gather_nd,
+    "ReverseSequence": reverse_sequence,
+    "OneHot": one_hot,
+    **_all("ScatterElements Scatter", scatter_elements),
+    "ScatterND": scatter_nd,
+    "TensorScatter": tensor_scatter,
+    "MaxUnpool": max_unpool,
+    "GridSample": grid_sample,
+    "RoiAlign": roi_align,
+    **_all("CumSum CumProd", cumulative),
+    "TopK": top_k,
+    "Tile": tile,
+    "Trilu": trilu,
+    **_all("Range ConstantOfShape", generate),
     "Expand": expand,
     "DepthToSpace": depth_to_space,
     "SpaceToDepth": space_to_depth,
@@ -81,5 +111,5 @@ BUILDERS: dict[str, Builder] = {
 }
 BUILDERS.update((key, on_integers(BUILDERS[twin.onnx])) for key, twin in TWINS.items())
 
-WRITTEN = {"Split": 1 << 30, "DynamicQuantizeLinear": 3}
+WRITTEN = {"Split": 1 << 30, "MaxPool": 2, "TopK": 2, "Dropout": 2, "DynamicQuantizeLinear": 3}
 """Outputs that a builder writes, where it is not the first alone."""
