@@ -20,6 +20,12 @@ def test_chips_lists_the_library(weft):
     assert "4,096" in line  # four arrays of 32 x 32
 
 
+def test_chips_says_which_arrays_there_are(weft):
+    lines = {line.split()[0]: line for line in weft("chips").out.splitlines()}
+    assert "36 of 4x4x8x8" in lines["simba"]
+    assert "3 of 32x32, 64x4x4" in lines["hetero_quad"]
+
+
 def test_models_lists_the_zoo_quickly(weft):
     weft("models")  # imports
     started = time.process_time()
@@ -68,6 +74,29 @@ def test_check_goes_on_after_a_bad_file(weft, tmp_path):
     assert got.code == 2
     assert len(got.err.splitlines()) == 1
     assert "tpu_like: 3 cores, 6 memories, 3 links" in got.out
+
+
+def test_check_gives_what_is_alike_one_line(weft):
+    lines = [line.split() for line in weft("check", "simba").out.splitlines()]
+    assert len(lines) < 50
+    assert ["core0-35", "4x4x8x8", "K", "G", "|", "C", "|", "K", "G", "|", "C", "conv", "gemm", "matmul"] in [
+        words[:14] for words in lines
+    ]
+    buffers = 36 * 4 * 4  # one in each element of each chiplet
+    assert ["core0-35.input_buffer", "64.0", "KiB", f"{buffers:,}"] in [words[:4] for words in lines]
+    mesh, fed = 60, 6
+    assert ["core0_core1", "...", f"{mesh}", "256", "0", "full", "core0-35", "-", "core0-35"] in lines
+    assert ["dram_core0", "...", f"{fed}", "256", "0", "full", "dram", "-", "core0-35"] in lines
+
+
+def test_check_lists_all_of_a_chip_on_demand(weft):
+    lines = weft("check", "simba", "-v").out.splitlines()
+    for name in ("core35 ", "core35.input_buffer ", "core34_core35 "):
+        assert len([line for line in lines if line.startswith(name)]) == 1
+
+
+def test_check_says_how_much_of_a_side_the_dataflow_uses(weft):
+    assert "K G | OX (8) | OY" in weft("check", "tesla_npu_like").out
 
 
 def test_completion_knows_names_and_files(tmp_path, monkeypatch):

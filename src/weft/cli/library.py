@@ -35,6 +35,7 @@ Examples:
 def chips(debug: o.Debug = False) -> int:
     """List the chips that weft brings along."""
     from weft.chips import library
+    from weft.cli.check_chip import arrays
     from weft.read.chip import read_chip
     from weft.report.silicon import on_chip_bits, peak_macs_per_cycle
 
@@ -46,6 +47,7 @@ def chips(debug: o.Debug = False) -> int:
             (
                 name,
                 str(len(chip.cores)),
+                arrays(chip),
                 f"{peak_macs_per_cycle(chip):,.0f}",
                 f"{clock:,.0f}",
                 size(on_chip_bits(chip)),
@@ -55,10 +57,11 @@ def chips(debug: o.Debug = False) -> int:
     columns = (
         Column("chip"),
         Column("cores", True),
+        Column("arrays"),
         Column("MACs/cycle", True),
         Column("MHz", True),
         Column("on chip", True),
-        Column("source"),
+        Column("source", wide=True),
     )
     table(console(), columns, rows)
     return DONE
