@@ -77,9 +77,10 @@ def _chip(screen: Console, file: str, verbose: bool) -> None:
 def _model(screen: Console, file: str, chip: Chip | None, dims: dict[str, int], verbose: bool) -> None:
     from weft.cli.check_model import show_model
     from weft.read import load
+    from weft.read.fold import fold
 
     if chip is None:
-        show_model(screen, load(file, dims), None, None, verbose)
+        show_model(screen, fold(load(file, dims), frozenset()), None, None, verbose)
         return
     from weft.run.run import prepared
 

@@ -9,6 +9,7 @@ from weft.cli.show_run import key_values, show_notes
 from weft.model.chip import Chip
 from weft.model.workload import Op, Tensor, Workload
 from weft.report.coverage import by_operator, coverage
+from weft.report.formats import formats, operand_words
 from weft.report.words import amount, several, size
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def show_model(screen: Console, workload: Workload, chip: Chip | None, assumed: 
         [(row.onnx, str(row.nodes), row.fate, amount(row.macs) if row.macs else "-", row.why) for row in rows],
         "Nodes of the file",
     )
+    _formats(screen, workload)
     _ops(screen, workload, chip)
     if not verbose:
         screen.print()
@@ -70,8 +72,8 @@ def _shape(tensor: Tensor) -> str:
 
 
 def _ops(screen: Console, workload: Workload, chip: Chip | None) -> None:
-    bits = {tensor.name: tensor.bits for tensor in workload.tensors}
-    columns = [Column("op"), Column("kind"), Column("MACs", True), Column("bits")]
+    tensors = {tensor.name: tensor for tensor in workload.tensors}
+    columns = [Column("op"), Column("kind"), Column("MACs", True), Column("elements")]
     columns += [Column("loops")] if chip is None else [Column("loops", wide=True), Column("cores")]
 
     def row(op: Op) -> tuple[str, ...]:
@@ -79,10 +81,24 @@ def _ops(screen: Console, workload: Workload, chip: Chip | None) -> None:
             op.name,
             op.kind,
             amount(op.macs) if op.macs else "-",
-            " ".join(f"{operand.name}:{bits[operand.tensor]}" for operand in op.operands),
+            operand_words(op, tensors),
             " ".join(f"{dim}{size}" for dim, size in op.dims if size > 1) or "1",
         )
         return first if chip is None else (*first, several([core.name for core in chip.cores_for(op.kind)]) or "none")
 
-    priced = "as the model declares them" if chip is None else "as priced"
-    table(screen, columns, [row(op) for op in workload.ops], f"Ops (bits per element {priced})")
+    title = "Ops (elements: i and u integers, f floats, with their bits" + (")" if chip is None else "; 8: priced so)")
+    table(screen, columns, [row(op) for op in workload.ops], title)
+
+
+def _formats(screen: Console, workload: Workload) -> None:
+    columns = (
+        Column("tensors"),
+        Column("count", True),
+        Column("values", True),
+        Column("size", True),
+        Column("format"),
+    )
+    rows = [
+        (row.role, str(row.tensors), amount(row.elements), size(row.size_bits), row.format) for row in formats(workload)
+    ]
+    table(screen, columns, rows, "Formats")
