@@ -233,6 +233,17 @@ class Memory(nn.Module):
         return self.cell(x)[0]
 
 
+class Written(nn.Module):
+    """Parts of a tensor replaced in place, which only decomposition makes explicit."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x * 2
+        y[:, 0] = 1
+        y[:, 1:3, 2:] = x[:, :2, :4]
+        y[1].zero_()
+        return y + 1
+
+
 def networks() -> dict[str, tuple[nn.Module, tuple[Tensor, ...], object]]:
     """Module, inputs and dynamic shapes by name; the same weights every time."""
     torch.manual_seed(0)
@@ -247,6 +258,7 @@ def networks() -> dict[str, tuple[nn.Module, tuple[Tensor, ...], object]]:
         "volume": (Volume(), (torch.randn(1, 4, 8), torch.randn(1, 4, 4, 4)), None),
         "mixture": (Mixture(), (torch.randn(1, 4, 6),), None),
         "tokens": (Tokens(), (torch.tensor([[3, 1, 6, 0, 2]]),), None),
+        "written": (Written(), (torch.randn(2, 4, 6),), None),
         "memory": (Memory(), (torch.randn(1, 3, 4),), None),
     }
 

@@ -158,3 +158,11 @@ def test_a_masked_attention_says_that_masked_scores_are_computed():
         note.text == "causal mask read as a constant of 5 x 5 that is added: masked scores are computed"
         for note in read("half").notes
     )
+
+
+def test_parts_written_in_place_are_read_once_they_are_explicit():
+    workload = read("written.core")
+    copies = [op for op in workload.ops if op.onnx == "Concat"]
+    assert [op.name for op in copies] == [
+        f"{name}.{i}" for name, n in (("slice_scatter", 2), ("slice_scatter_1", 3)) for i in range(n)
+    ]

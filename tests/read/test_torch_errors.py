@@ -302,3 +302,11 @@ def test_an_object_that_is_no_program():
         "a network must be a name, a path or a torch.export.ExportedProgram, not of type int; "
         "export a module with torch.export.export"
     )
+
+
+def test_a_shape_that_its_call_does_not_make(tmp_path):
+    path = edited(tmp_path, "mobile", lambda program, graph: graph["tensor_values"]["mul"]["sizes"][3].update(as_int=9))
+    assert refused(path) == (
+        "a tensor must have the shape that its calls make, and 'mul' is stated [1, 12, 8, 9] and follows as "
+        "[1, 12, 8, 8]; save the program again with torch.export.save"
+    )

@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from weft.errors import ModelError
+from weft.errors import Gathered, ModelError
 from weft.model.workload import Note, Workload
 from weft.read.onnx import read_model
 from weft.read.torch.archive import open_archive
 from weft.read.torch.convert import convert
-from weft.read.torch.program import parse
+from weft.read.torch.program import Program, parse
 
 
 def read_pt2(path: str | Path, dims: Mapping[str, int] | None = None) -> Workload:
@@ -60,8 +60,27 @@ def exported_name(program: Any) -> str:
 
 def _read(source: Path | io.BytesIO, dims: Mapping[str, int], where: str, name: str) -> Workload:
     archive = open_archive(source, where)
-    model, notes = convert(parse(archive, dims))
+    program = parse(archive, dims)
+    model, notes = convert(program)
     workload = read_model(model, name=name, where=where)
+    _check_shapes(program, workload)
     version = archive.document.get("torch_version")
     origin = Note(name, f"exported by PyTorch {version}") if isinstance(version, str) else None
     return replace(workload, notes=(*([origin] if origin else []), *notes, *workload.notes))
+
+
+def _check_shapes(program: Program, workload: Workload) -> None:
+    """What the calls make has the shape that the program states."""
+    problems = Gathered(ModelError)
+    for tensor in workload.tensors:
+        stated = program.metas.get(tensor.name)
+        if stated is not None and stated.shape != tensor.shape:
+            problems.add(
+                ModelError(
+                    f"a tensor must have the shape that its calls make, and '{tensor.name}' is stated "
+                    f"{list(stated.shape)} and follows as {list(tensor.shape)}",
+                    where=program.where,
+                    remedy="save the program again with torch.export.save",
+                )
+            )
+    problems.settle()

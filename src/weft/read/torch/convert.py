@@ -61,15 +61,16 @@ def convert(program: Program) -> tuple[Any, tuple[Note, ...]]:
     problems.settle()
     if left_out:
         notes.append(Note("program", f"{left_out} calls left out that compute sizes or check them"))
-    made = {name for node in net.nodes for name in node.output}
-    known = [name for name in net.metas if name in made]
+    # what is made has no shape here: what the reader finds is compared with what the program states
     graph = onnx.helper.make_graph(
         net.nodes,
         "program",
         inputs,
-        [_value_info(net, name) for name in program.outputs],
+        [
+            onnx.helper.make_tensor_value_info(name, net.elem_type(name), [None] * len(net.shape(name)))
+            for name in program.outputs
+        ],
         list(net.initializers.values()),
-        value_info=[_value_info(net, name) for name in known if name not in program.outputs],
     )
     return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)]), (*notes, *net.notes)
 

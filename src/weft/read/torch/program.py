@@ -371,7 +371,8 @@ def _source(metadata: Any) -> str:
         head, _, rest = line.strip().partition('", line ')
         file = head.removeprefix('File "')
         number = rest.partition(",")[0]
-        if head.startswith('File "') and number.isdigit() and "torch" not in PurePath(file).parts:
+        own = "torch" not in PurePath(file).parts and not file.startswith("<")
+        if head.startswith('File "') and number.isdigit() and own:
             found = f"{PurePath(file).name}:{number}"
     return found
 

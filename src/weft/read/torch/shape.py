@@ -133,6 +133,39 @@ def _slice(net: Net, call: Call, data: str, axis: int, span: tuple[int, int, int
     net.emit(call, "Slice", [data, names[0], names[1], net.whole(call, "axis", [axis]), names[2]])
 
 
+def scatter(net: Net, call: Call) -> None:
+    """slice_scatter and select_scatter: a tensor with a range along an axis replaced, as pieces put together again."""
+    data, source = net.tensor(call), net.tensor(call, "src")
+    shape = net.shape(data)
+    axis = net.axis(call, "dim", len(shape), 0)
+    size = shape[axis]
+    if "select" in call.op:
+        start = net.integer(call, "index") % size
+        end, step = start + 1, 1
+        source = net.reshaped(call, source, (*shape[:axis], 1, *shape[axis + 1 :]), "slice")
+    else:
+        start, end, step = (net.integer(call, n, d) for n, d in (("start", 0), ("end", size), ("step", 1)))
+        start, end = (max(0, min(size, n + size if n < 0 else n)) for n in (start, end))
+    if step != 1:
+        raise net.refuse(call, f"a range that is replaced must be whole, not of steps of {step}")
+    parts = []
+    for part, low, high in (("before", 0, start), ("", start, end), ("after", end, size)):
+        if not part:
+            parts.append(source)
+        elif low < high:
+            inputs = [net.whole(call, f"{part}.{i}", [n]) for i, n in enumerate((low, high, axis))]
+            kept = (*shape[:axis], high - low, *shape[axis + 1 :])
+            parts.append(net.part(call, part, "Slice", [data, *inputs], kept))
+    net.emit(call, "Concat", parts, axis=axis)
+
+
+def copy(net: Net, call: Call) -> None:
+    """copy: another tensor in the shape and type of this one."""
+    out = net.output(call)
+    source = net.cast(call, net.tensor(call, "src"), net.dtype(out), "cast")
+    net.emit(call, "Expand", [source, net.whole(call, "shape", net.shape(out))])
+
+
 def select(net: Net, call: Call) -> None:
     """One position along an axis, which goes away."""
     data = net.tensor(call)
