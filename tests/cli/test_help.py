@@ -6,7 +6,20 @@ import sys
 
 import pytest
 
-COMMANDS = ("run", "map", "evaluate", "check", "import", "import zigzag", "chips", "models", "schema", "doctor")
+COMMANDS = (
+    "run",
+    "map",
+    "evaluate",
+    "check",
+    "import",
+    "import zigzag",
+    "init",
+    "init chip",
+    "chips",
+    "models",
+    "schema",
+    "doctor",
+)
 HEAVY = {"numpy", "onnx", "onnxruntime", "ortools", "pandas", "numba", "distributed", "rich", "ruamel"}
 
 

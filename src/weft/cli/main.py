@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from weft.cli import check, importing, library, mapping, run
+from weft.cli import check, importing, init, library, mapping, run
 from weft.cli.guard import complain
 
 app = typer.Typer(
@@ -48,6 +48,7 @@ app.command("map", short_help="The best mapping of every op, each alone.", epilo
 app.command("evaluate", short_help="Price mappings that you have.", epilog=mapping.EVALUATE_EXAMPLES)(mapping.evaluate)
 app.command("check", short_help="Read models and chips and say what they hold.", epilog=check.EXAMPLES)(check.check)
 app.add_typer(importing.app())
+app.add_typer(init.app())
 app.command("chips", short_help="List the chips that weft brings along.", epilog=library.CHIPS_EXAMPLES)(library.chips)
 app.command("models", short_help="List the networks that weft brings along.", epilog=library.MODELS_EXAMPLES)(
     library.models
