@@ -11,7 +11,19 @@ from pathlib import Path
 from weft.read.chip import chip_schema
 
 HERE = Path(__file__).parent
-COMMANDS = ("run", "map", "evaluate", "check", "import zigzag", "init chip", "chips", "models", "schema", "doctor")
+COMMANDS = (
+    "run",
+    "map",
+    "evaluate",
+    "check",
+    "import zigzag",
+    "import stream",
+    "init chip",
+    "chips",
+    "models",
+    "schema",
+    "doctor",
+)
 
 
 def help_of(*words: str) -> str:

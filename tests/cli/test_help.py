@@ -13,6 +13,7 @@ COMMANDS = (
     "check",
     "import",
     "import zigzag",
+    "import stream",
     "init",
     "init chip",
     "chips",

@@ -14,12 +14,17 @@ from weft.errors import OptionError
 EXAMPLES = """\b
 Examples:
   weft import zigzag tpu_like.yaml --out chip.yaml
-  weft import zigzag tpu_like.yaml --mapping tpu_like_mapping.yaml | less
+  weft import stream tpu_like_quad_core.yaml --out quad.yaml
 """
 ZIGZAG_EXAMPLES = """\b
 Examples:
   weft import zigzag tpu_like.yaml --mapping tpu_like_mapping.yaml --out chip.yaml
   weft import zigzag accelerator.yaml > chip.yaml; weft run resnet8 --chip chip.yaml
+"""
+STREAM_EXAMPLES = """\b
+Examples:
+  weft import stream tpu_like_quad_core.yaml --out quad.yaml
+  weft import stream simba_small.yaml > simba.yaml; weft run resnet8 --chip simba.yaml --spatial free
 """
 HELP = "Other tools' files in weft's forms, every assumption a comment."
 
@@ -46,6 +51,18 @@ def zigzag(
     return _write(import_zigzag(file, mapping), out)
 
 
+@guarded
+def stream(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An accelerator in Stream's YAML.")],
+    out: Out = None,
+    debug: o.Debug = False,
+) -> int:
+    """Write Stream's accelerator as a weft chip: its cores by their files, and every link and bus."""
+    from weft.read.foreign import import_stream
+
+    return _write(import_stream(file), out)
+
+
 def _write(text: str, out: Path | None) -> int:
     if out is None:
         typer.echo(text, nl=False)
@@ -67,4 +84,5 @@ def app() -> typer.Typer:
     group = typer.Typer(name="import", help=HELP, epilog=EXAMPLES, rich_markup_mode=None, add_completion=False)
     group.callback(invoke_without_command=True)(_top)
     group.command("zigzag", short_help="An accelerator of ZigZag's.", epilog=ZIGZAG_EXAMPLES)(zigzag)
+    group.command("stream", short_help="An accelerator of Stream's.", epilog=STREAM_EXAMPLES)(stream)
     return group

@@ -11,7 +11,7 @@ from weft.read.foreign.item import ForeignError, Item, Part
 
 WAYS: dict[str, Flow] = {"fh": "from_above", "tl": "to_below", "fl": "from_below", "th": "to_above"}
 OPERANDS = ("I1", "I2", "O")
-CORE_KEYS = ("name", "memories", "operational_array", "dataflows")
+CORE_KEYS = ("name", "memories", "operational_array", "multipliers", "dataflows")
 _MEMORY_KEYS = (
     "size",
     "r_cost",
@@ -24,6 +24,14 @@ _MEMORY_KEYS = (
     "ports",
     "served_dimensions",
     "force_double_buffering",
+    # as it was until ZigZag 3.6: one width for all ports, and a count of each kind
+    "r_bw",
+    "w_bw",
+    "r_port",
+    "w_port",
+    "rw_port",
+    "min_r_granularity",
+    "min_w_granularity",
 )
 _PORT_KEYS = ("name", "type", "bandwidth_min", "bandwidth_max", "allocation")
 _ARRAY_KEYS = (
@@ -113,7 +121,8 @@ def read_core(part: Part, units: bool = True) -> ForeignCore:
         name = part.text("name")
     array = None
     with problems.go_on():
-        array = Part(part.get("operational_array"), "operational_array", _ARRAY_KEYS)
+        key = "multipliers" if part.has("multipliers") else "operational_array"  # its older name
+        array = Part(part.get(key), key, _ARRAY_KEYS)
     sides: dict[str, int] = {}
     if array is not None:
         remarks += array.repeated()
@@ -151,7 +160,7 @@ def read_core(part: Part, units: bool = True) -> ForeignCore:
         tuple(memories),
         part.get("dataflows") if part.has("dataflows") else None,
         tuple(remarks),
-        array.item.where("operational_array"),
+        array.item.where(array.thing),
     )
 
 
@@ -176,9 +185,10 @@ def _memory(name: str, item: Item, sides: dict[str, int]) -> ForeignMemory:
     if part.truth("auto_cost_extraction"):
         remarks.append("auto_cost_extraction is not followed: the r_cost and w_cost given count")
     holds = part.words("operands", OPERANDS)
-    ports: list[ForeignPort] = []
-    for entry in part.items("ports"):
-        ports.append(_port(entry, part.thing, tuple(holds)))
+    if part.has("r_bw"):
+        ports = older_ports(part, holds)
+    else:
+        ports = [_port(entry, part.thing, tuple(holds)) for entry in part.items("ports")]
     last = {flow: port.name for port in ports for flow in port.flows}
     kept = []
     for port in ports:
@@ -246,6 +256,28 @@ def _port(item: Item, thing: str, holds: tuple[str, ...]) -> ForeignPort:
             )
         flows.append((operand, way))
     return ForeignPort(word(name), direction, least, width, tuple(flows))
+
+
+def older_ports(part: Part, holds: list[str]) -> list[ForeignPort]:
+    """Ports as written until ZigZag 3.6: counts of r_port, w_port, rw_port; for each operand each way's port."""
+    entries = part.items("ports")
+    if len(entries) != len(holds):
+        raise part.error("ports", f"ports must have one entry for each of {' '.join(holds)}, not {len(entries)}")
+    flows: dict[str, list[tuple[str, Flow]]] = {}
+    widths: dict[str, tuple[str, int, int]] = {}
+    for kind, direction, key in (("r_port", "read", "r"), ("w_port", "write", "w"), ("rw_port", "read_write", "r")):
+        width = part.whole(f"{key}_bw")
+        least = part.whole(f"min_{key}_granularity") if part.has(f"min_{key}_granularity") else width
+        for index in range(part.whole(kind, 0) if part.has(kind) else 0):
+            widths[f"{kind}_{index + 1}"] = (direction, min(least, width), width)
+    for operand, entry in zip(holds, entries, strict=True):
+        ways = Part(entry, part.thing, WAYS)
+        for way in ways.item.value:
+            flows.setdefault(ways.text(way, widths), []).append((operand, WAYS[way]))
+    return [
+        ForeignPort(name, direction, least, width, tuple(flows.get(name, ())))
+        for name, (direction, least, width) in widths.items()
+    ]
 
 
 def word(name: str) -> str:

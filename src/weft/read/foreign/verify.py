@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from weft.errors import ChipError
+from weft.errors import ChipError, UserError, together
 from weft.read.chip import read_chip
 from weft.read.foreign.item import ForeignError
 
@@ -21,9 +21,13 @@ def verified(text: str, source: Path) -> str:
         try:
             read_chip(file)
         except ChipError as error:
-            thing = (error.where or "").partition(" ")[2]
-            message = f"{thing}: {error.message}" if thing else error.message
-            raise ForeignError(
-                f"the file must describe a whole chip, and does not: {message}", where=str(source), remedy=error.remedy
-            ) from error
+            raise together([_of_source(problem, source) for problem in error.problems]) from error
     return text
+
+
+def _of_source(problem: UserError, source: Path) -> ForeignError:
+    thing = (problem.where or "").partition(" ")[2]
+    message = f"{thing}: {problem.message}" if thing else problem.message
+    return ForeignError(
+        f"the file must describe a whole chip, and does not: {message}", where=str(source), remedy=problem.remedy
+    )
