@@ -154,19 +154,64 @@ def test_a_dynamic_quantisation_finds_its_range_first():
     assert [(op.name, op.kind) for op in net.ops] == [
         ("dyn.range", "reduce"),
         ("dyn", "elementwise"),
-        ("mul", "matmul"),
         ("scales", "elementwise"),
-        ("rescale", "elementwise"),
+        ("mul", "matmul"),
     ]
     assert [(item.tensor, item.dims) for item in net.ops[1].operands] == [
         ("x", {"B", "G"}),
         ("qs", frozenset()),
         ("q", {"B", "G"}),
     ]
-    assert {name: net.tensor(name).bits for name in ("x", "q", "qs", "acc", "wide")} == {
-        "x": 32, "q": 8, "qs": 32, "acc": 32, "wide": 32,
-    }  # fmt: skip
-    assert [(view.tensor, view.source) for view in net.views] == [("wide", "acc")]
+    assert {name: net.tensor(name).bits for name in ("x", "q", "qs", "y")} == {"x": 32, "q": 8, "qs": 32, "y": 32}
+
+
+def test_scales_behind_a_product_of_integers_are_merged_into_it_and_read():
+    net = read(DYNAMIC, {"x": [3, 5]}, {"m": MATRIX}, dtype=TensorProto.FLOAT)
+    product = net.ops[-1]
+    assert (product.folded, product.nodes) == (("rescale",), ("mul", "rescale"))
+    assert [(item.name, item.slot, item.tensor) for item in product.operands] == [
+        ("A", "I", "q"),
+        ("B", "W", "m"),
+        ("S", "W", "both"),
+        ("O", "O", "y"),
+    ]
+    assert net.views == ()
+    assert [note.text for note in net.notes if note.subject == "rescale"] == [
+        "Mul folded into mul: done on the way out, reads its scales"
+    ]
+
+
+def test_scales_of_channels_made_at_run_time_follow_the_channels():
+    nodes = [
+        node("DynamicQuantizeLinear", ["x"], ["q", "qs", "qz"], name="dyn"),
+        node("ConvInteger", ["q", "w", "qz"], ["acc"], name="conv"),
+        node("Cast", ["acc"], ["wide"], to=TensorProto.FLOAT),
+        node("Mul", ["qs", "cs"], ["both"], name="scales"),
+        node("Mul", ["wide", "both"], ["f"], name="rescale"),
+        node("Add", ["f", "b"], ["g"], name="bias"),
+        node("Relu", ["g"], ["y"], name="relu"),
+    ]
+    weights = {"w": KERNEL, "cs": np.ones((4, 1, 1), F32), "b": np.ones((1, 4, 1, 1), F32)}
+    made = model(nodes, IMAGE, weights, dtype=TensorProto.FLOAT)
+    net = fold(read_model(made), frozenset({"Relu"}))
+    assert [item for item in coverage(net) if item.fate == "lost"] == []
+    assert [op.folded for op in net.ops] == [(), (), (), ("rescale", "bias", "relu")]
+    scale = net.ops[-1].operands[2]
+    assert (scale.tensor, [axis.size for axis in scale.axes], scale.dims) == ("both", [4, 1, 1], {"K"})
+    assert [note.text for note in net.notes if note.subject == "bias"] == [
+        "Add folded into conv: done on the way out, bias preloaded, not priced"
+    ]
+
+
+def test_accumulators_that_are_also_read_as_they_are_stay():
+    nodes = [
+        node("MatMulInteger", ["x", "m"], ["acc"], name="mul"),
+        node("Cast", ["acc"], ["wide"], to=TensorProto.FLOAT),
+        node("Mul", ["wide", "s"], ["y"], name="rescale"),
+        node("Neg", ["acc"], ["p"]),
+    ]
+    net = read(nodes, {"x": [3, 5]}, {"m": MATRIX}, outputs=("y", "p"))
+    assert [op.name for op in net.ops] == ["mul", "rescale", "Neg_3"]
 
 
 def test_a_zero_point_that_is_read_as_a_tensor_is_made_by_an_op():
