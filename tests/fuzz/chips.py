@@ -57,8 +57,9 @@ def mutant(seed: int) -> bytes:
     text = dice.choice(_texts())
     if dice.random() < 0.6:
         data = YAML(typ="safe", pure=True).load(text)
+        kinds = _GENTLE if dice.random() < 0.5 else _STRUCTURAL
         for _ in range(dice.randint(1, 3)):
-            dice.choice(_STRUCTURAL)(dice, data)
+            dice.choice(kinds)(dice, data)
         return _dump(data).encode()
     for _ in range(dice.randint(1, 3)):
         text = dice.choice(_TEXTUAL)(dice, text)
@@ -158,6 +159,51 @@ def _cut_links(dice: random.Random, data: Any) -> None:
         for name in dice.sample(sorted(links, key=str), dice.randint(1, len(links))):
             del links[name]
 
+
+def _size(dice: random.Random, data: Any) -> None:
+    """A quantity, of another magnitude and still one."""
+    if spots := [
+        (box, key) for box, key in _spots(data) if len(words := str(box[key]).split()) == 2 and words[0][:1].isdigit()
+    ]:
+        box, key = dice.choice(spots)
+        number, unit = box[key].split()
+        box[key] = f"{dice.choice([1, 3, 8, 17, 256, 10**4, 10**7, 10**12, number + '0', number + '000'])} {unit}"
+
+
+def _side(dice: random.Random, data: Any) -> None:
+    """A side of an array, longer or shorter."""
+    if spot := _pick(dice, data, int):
+        spot[0][spot[1]] = dice.choice([1, 2, 3, 7, 64, 1000, 10**5, 10**9, 10**15])
+
+
+def _drop_entry(dice: random.Random, data: Any) -> None:
+    """One of several: an op kind, an operand, a port, a core, a link, an end of a link."""
+    boxes = [box[key] for box, key in _spots(data) if isinstance(box[key], dict | list) and len(box[key]) > 1]
+    box = dice.choice(boxes)
+    del box[dice.choice(list(box) if isinstance(box, dict) else range(len(box)))]
+
+
+def _choice(dice: random.Random, data: Any) -> None:
+    """Another of the words that may stand there."""
+    for words in dice.sample(_WORDS, len(_WORDS)):
+        spots = [(box, key) for box, key in _spots(data) if box[key] in words]
+        if spots:
+            box, key = dice.choice(spots)
+            box[key] = dice.choice(words)
+            return
+
+
+_WORDS = (
+    ("double", "single", "pipelined"),
+    ("read", "write", "read_write"),
+    ("full", "half"),
+    ("I", "W", "O"),
+    ("output_channel", "group", "reduction_channel", "output_column", "kernel_row", "batch"),
+    ("conv", "gemm", "matmul", "pool", "elementwise", "reduce", "softmax", "norm", "copy"),
+)
+
+
+_GENTLE = (_size, _size, _side, _drop_entry, _choice, _choice, _cut_links, _respell)
 
 _STRUCTURAL = (_set, _set, _scale, _scale, _requantity, _requantity, _drop, _rename, _respell, _swap, _copy, _cut_links)
 

@@ -315,6 +315,13 @@ CASES = {
         "chip.yaml:40 core 'npu' memory 'sram' port 'r2': a port must carry something, not only what the ports "
         "before it carry; divide the flows: 'flows: [I to_below, O to_below]'",
     ),
+    "a memory that nobody reads": (
+        "cores:\n",
+        "  spare: {size: 8, read: 0, write: 0, buffering: single, ports: {w: {direction: write, bandwidth: 8}}}\n"
+        "cores:\n",
+        "chip.yaml:13 memory 'spare': a memory must have a port that can read, not none; "
+        "add one with 'direction: read'",
+    ),
     # references
     "an outermost memory that is not there": (
         "outermost: dram",

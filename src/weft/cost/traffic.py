@@ -62,7 +62,7 @@ def pipes(problem: Problem, cut: Cut, up: bool) -> tuple[Pipe, ...]:
     divisor = problem.setting.path_divisor if outside else 1
 
     def port_pipe(memory: Memory, flow: Flow, above: bool, slower: int) -> Pipe:
-        port: Port = memory.port(slot, flow)
+        port: Port = memory.lent(slot, flow) if memory.name in cut.upper.via else memory.port(slot, flow)
         rate = Fraction(port.bandwidth_bits * memory.clock_hz, core.clock_hz * slower)
         return Pipe(memory.name, port.name, flow, rate, port.access_bits, memory.energy_pj_per_bit(port, flow), above)
 

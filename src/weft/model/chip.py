@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from fractions import Fraction
@@ -94,6 +95,17 @@ class Memory:
             if port.carries(slot, flow):
                 return port
         raise KeyError(f"memory '{self.name}' has no port for {slot} {flow}")
+
+    def lent(self, slot: Slot, flow: Flow) -> Port:
+        """The port for data that only passes: the one that carries the flow, else any that goes in its direction."""
+        slots = (slot, *(other for other in SLOTS if other != slot))
+        flows = (flow, *(other for other in FLOWS if other != flow and (other in READING) == (flow in READING)))
+        for candidate in flows:
+            for owner in slots:
+                for port in self.ports:
+                    if port.carries(owner, candidate):
+                        return port
+        raise KeyError(f"memory '{self.name}' has no port for {flow}")
 
     def energy_pj_per_bit(self, port: Port, flow: Flow) -> float:
         return (self.read_pj if flow in READING else self.write_pj) / port.bandwidth_bits
@@ -290,18 +302,23 @@ class Chip:
         return Fraction(port.bandwidth_bits * memory.clock_hz, self.base_clock_hz)
 
 
+MOST_ROUTES = 1024
+"""Shortest routes between two memories that are told apart; only meshes larger than any library chip have more."""
+
+
 @lru_cache(maxsize=4096)
 def _routes(chip: Chip, source: str, target: str) -> tuple[Route, ...]:
     """Every shortest route, by steps that come closer to the target."""
     steps, far = _steps(chip), _distances(chip, target)
     found = [Route((source,), ())] if source in far else []
     for links in range(far.get(source, 0), 0, -1):
-        found = [
+        longer = (
             Route((*route.memories, memory), (*route.links, link))
             for route in found
             for link, memory in steps[route.memories[-1]]
             if far.get(memory) == links - 1
-        ]
+        )
+        found = list(itertools.islice(longer, MOST_ROUTES))
     return tuple(found)
 
 

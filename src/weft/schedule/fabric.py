@@ -7,8 +7,8 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-from weft.model.chip import Chip, Flow, Memory, Port, Route
-from weft.model.workload import SLOTS, Slot
+from weft.model.chip import Chip, Flow, Port, Route
+from weft.model.workload import Slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +89,9 @@ class Fabric:
         the direction.
         """
         far, near = self.distance(target), self.distance(source)
-        out: tuple[Flow, ...] = ("to_below", "to_above") if far > near else ("to_above", "to_below")
-        into: tuple[Flow, ...] = ("from_below", "from_above") if far < near else ("from_above", "from_below")
-        return _port_for(self.memory[source], slot, out), _port_for(self.memory[target], slot, into)
+        out: Flow = "to_below" if far > near else "to_above"
+        into: Flow = "from_below" if far < near else "from_above"
+        return self.memory[source].lent(slot, out), self.memory[target].lent(slot, into)
 
     def distance(self, memory: str) -> int:
         """Links between the outermost memory and this one."""
@@ -99,16 +99,6 @@ class Fabric:
             routes = self.chip.routes(self.chip.outermost, memory)
             self._distance[memory] = len(routes[0].links) if routes else len(self.chip.memories)
         return self._distance[memory]
-
-
-def _port_for(memory: Memory, slot: Slot, flows: tuple[Flow, ...]) -> Port:
-    slots: tuple[Slot, ...] = (slot, *(other for other in SLOTS if other != slot))
-    for flow in flows:
-        for candidate in slots:
-            for port in memory.ports:
-                if port.carries(candidate, flow):
-                    return port
-    raise KeyError(f"memory '{memory.name}' has no port for {flows[0]}")
 
 
 def rate_scale(chip: Chip, divisors: set[int]) -> int:

@@ -103,7 +103,7 @@ def _stream_ports(fabric: Fabric, route: Route, slot: Slot) -> list[tuple[str, s
         flows: list[Flow] = ["to_below"] if slot != "O" else ["to_below", "from_below"]
         if position > 0:
             flows += ["from_above"] if slot != "O" else ["from_above", "to_above"]
-        used += [(name, fabric.memory[name].port(slot, flow).name) for flow in flows]
+        used += [(name, fabric.memory[name].lent(slot, flow).name) for flow in flows]
     return list(dict.fromkeys(used))
 
 

@@ -113,6 +113,13 @@ def _memory(
                 f"add {'it' if len(lost) == 1 else 'them'} to the flows of a {'read' if reading else 'write'} "
                 "or read_write port",
             )
+    for direction in ("read", "write"):
+        if not must_hold and all(port.direction not in (direction, "read_write") for port in ports):
+            document.refuse(
+                (*loc, "ports"),
+                f"a memory must have a port that can {direction}, not none",
+                f"add one with 'direction: {direction}'",
+            )
     return Memory(
         name=name,
         size_bits=form.size,
