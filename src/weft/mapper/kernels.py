@@ -17,21 +17,44 @@ LATENCY, ENERGY, EDP, ROOM = 0, 1, 2, 3
 
 @kernel
 def objective_value(
-    vector: Floats, rest: Floats, compute: float, active: float, num_resources: int, objective: int
+    vector: Floats,
+    rest: Floats,
+    compute: float,
+    active: float,
+    num_resources: int,
+    objective: int,
+    joint: Floats,
+    unit: tuple[float, float],
 ) -> tuple[float, float]:
-    """(objective, tie-breaker) of a label plus what at least remains. Columns: energy, exposed, ends, busy..."""
+    """(objective, tie-breaker) of a label plus what at least remains. Columns: energy, exposed, ends, busy...
+
+    Each column's least may come of another way to go on. A row of `joint` weighs columns against one another: float64
+    [K, 4 + R], the last a constant; of its sum the least is of one way, and stands in `rest` behind the columns. For
+    EDP it is energy / unit[0] + a part of latency / unit[1].
+    """
     steady = compute + vector[1] + rest[1]
     for r in range(num_resources):
         steady = max(steady, vector[3 + r] + rest[3 + r])
     latency = steady + vector[2] + rest[2]
     energy = vector[0] + rest[0] + active * latency
-    if objective == 0:
-        return latency, energy
-    if objective == 1:
-        return energy, latency
     if objective >= ROOM:
         return vector[num_resources + objective], energy
-    return energy * latency, latency
+    columns = 3 + num_resources
+    together = 0.0
+    for k in range(joint.shape[0]):
+        total = joint[k, columns] + rest[columns + k]
+        for f in range(columns):
+            total += joint[k, f] * vector[f]
+        together = max(together, total)
+    if objective == 0:
+        return max(latency, together), energy
+    if objective == 1:
+        return max(energy, together), latency
+    x, y = energy / unit[0], latency / unit[1]
+    if together <= x + y:
+        return energy * latency, latency
+    # Of all points above and right of (x, y) with this sum at least, the product is least at an end of the line.
+    return unit[0] * unit[1] * min(x * (together - x), y * (together - y)), latency
 
 
 @kernel
@@ -61,6 +84,8 @@ def search(
     start: Floats,
     compute: float,
     active: float,
+    joint: Floats,
+    unit: tuple[float, float],
     objective: int,
     beam: int,
     most: int,
@@ -82,9 +107,10 @@ def search(
             terms: float64[., 11 + 2 R], tiles: int64[., 3] and factors: float64[., 9] (see `mapper.pack`).
         cut_width, cut_sums: bits per element finished and as partial sums.   cut_memory: column of the memory below,
             or -1 for the array, whose cut closes only while the tile is the array's.   capacity: int64[M].
-        least: float64[., 3 + R], first_least: int64[X, L + 2]: least still to come for an operand that has reached a
-            place, by its row (infinite where nothing fits).   comes: int64[G, M] 1 where room may still be taken.
-        start: float64[F] first label.   beam: most labels of a node, 0 for any number.   most: of all nodes together.
+        least: float64[., 3 + R + K], first_least: int64[X, L + 2]: least still to come for an operand that has reached
+            a place, by its row (infinite where nothing fits).   comes: int64[G, M] 1 where room may still be taken.
+        start: float64[F] first label.   joint, unit: see `objective_value`.
+        beam: most labels of a node, 0 for any number.   most: of all nodes together.
         limit: prune above this.
     Returns: (record of the best label or -1, parents, cut numbers, states, labels made, its objective, the least that
             a label which was left out for want of room could have led to: both infinite where there is none).
@@ -119,7 +145,7 @@ def search(
         pool,
         0,
         start,
-        objective_value(start, rest, compute, active, num_resources, objective),
+        objective_value(start, rest, compute, active, num_resources, objective, joint, unit),
         -1,
         0,
         most,
@@ -166,7 +192,7 @@ def search(
                                 vector[3 + num_resources + m] = 0.0
                         if not remaining(rest, least, first_least, stage_digits[target_stage], row_of, state):
                             continue
-                        key = objective_value(vector, rest, compute, active, num_resources, objective)
+                        key = objective_value(vector, rest, compute, active, num_resources, objective, joint, unit)
                         if key[0] > limit:
                             continue
                         made += 1
@@ -199,7 +225,7 @@ def search(
                 for g in range(grow_start[state], grow_start[state + 1]):
                     if not remaining(rest, least, first_least, stage_digits[stage], row_of, grow_to[g]):
                         continue
-                    key = objective_value(labels[here], rest, compute, active, num_resources, objective)
+                    key = objective_value(labels[here], rest, compute, active, num_resources, objective, joint, unit)
                     if key[0] > limit:
                         continue
                     if pool[0] + 1 == records.size:

@@ -10,9 +10,10 @@ import numpy as np
 
 from weft.cost.kernels import Floats, Ints
 from weft.cost.price import active_pj_per_cycle
-from weft.cost.tables import BUSY, EXPOSED, CutTable, Tables, build, crossings
+from weft.cost.result import Price
+from weft.cost.tables import BUSY, ENDS, EXPOSED, CutTable, Tables, build, crossings
 from weft.cost.units import op_pj, passes
-from weft.mapper.kernels import reachable_least, search
+from weft.mapper.kernels import ENERGY, LATENCY, ROOM, reachable_least, search
 from weft.mapper.space import compute_cycles, lattice, successors
 from weft.model.mapping import Loop, Mapping, Problem, Rest, Unroll
 
@@ -59,6 +60,8 @@ class Packed:
     capacity: Ints
     compute: float
     active: float
+    joint: Floats
+    unit: tuple[float, float]
 
     @property
     def size(self) -> int:
@@ -88,10 +91,18 @@ class Found:
     made: int
 
 
-def pack(problem: Problem, spatial: tuple[Unroll, ...], most: int, optimistic: bool = False) -> Packed:
+def pack(
+    problem: Problem,
+    spatial: tuple[Unroll, ...],
+    most: int,
+    optimistic: bool = False,
+    objective: int = ROOM,
+    beaten: Price | None = None,
+) -> Packed:
     """The arrays of one spatial choice on a lattice of at most `most` states.
 
-    optimistic: halo re-use as if it came along every dim at once, else as if there were none.
+    Args: optimistic: halo re-use as if it came along every dim at once, else as if there were none.
+          objective:  its number.   beaten: a mapping's price, near which bounds shall be tight; or None.
     """
     op = problem.op
     sizes, whole = lattice(op, spatial, most)
@@ -130,7 +141,10 @@ def pack(problem: Problem, spatial: tuple[Unroll, ...], most: int, optimistic: b
     row_of, visit_of = _coordinates(problem, tables)
     first_row = np.cumsum([0, *(len(table.tile) for table in tables.cuts)], dtype=np.int64)
     first_visit = np.cumsum([0, *(len(table.visiting.visits) for table in tables.cuts)], dtype=np.int64)
-    least, first_least = _least(problem, tables, capacity, memories)
+    compute = compute_cycles(op, spatial) * passes(problem)
+    active = active_pj_per_cycle(problem)
+    joint = _joint(tables.resources, compute, active, objective, beaten)
+    least, first_least = _least(problem, tables, capacity, memories, joint)
     start = np.zeros(fields, np.float64)
     start[0] = op_pj(problem) * op.iterations
     start[2] = problem.core.launch_cycles
@@ -160,8 +174,10 @@ def pack(problem: Problem, spatial: tuple[Unroll, ...], most: int, optimistic: b
         _comes(problem, digits, memories),
         start,
         capacity,
-        float(compute_cycles(op, spatial) * passes(problem)),
-        active_pj_per_cycle(problem),
+        float(compute),
+        active,
+        joint,
+        (beaten.energy_pj, float(beaten.latency_cycles)) if beaten else (1.0, 1.0),
     )
 
 
@@ -201,6 +217,8 @@ def find(packed: Packed, objective: int, beam: int, limit: float) -> Found:
         packed.start,
         packed.compute,
         packed.active,
+        packed.joint,
+        packed.unit,
         objective,
         beam,
         MOST_LABELS,
@@ -279,14 +297,54 @@ def _factors(table: CutTable) -> Floats:
     return factors
 
 
-def _least(problem: Problem, tables: Tables, capacity: Ints, memories: list[str]) -> tuple[Floats, Ints]:
-    """float64[., 3 + R] and int64[X, L + 2]: the least that an operand still adds once it has reached a place, by row.
+BUSIEST = 3
+"""How many of the busiest resources are weighed against energy and against one another."""
+
+
+def _joint(resources: tuple[str, ...], compute: int, active: float, objective: int, beaten: Price | None) -> Floats:
+    """float64[K, 4 + R]: sums of columns that bound the objective, tight where the busiest of `beaten` are busy.
+
+    Latency is at least the ends and any mean of the array's time and the resources' busy times. So a row is the least
+    of such a mean (latency), with energy as far as it takes power (energy), or with energy in units of `beaten` (EDP).
+    """
+    columns = BUSY + len(resources)
+    if beaten is None or objective >= ROOM or (objective == ENERGY and not active):
+        return np.zeros((0, columns + 1), np.float64)
+    busy = dict(beaten.busy)
+    loads = {name: busy.get(name, 0) for name in resources}
+    array = beaten.compute_cycles + beaten.exposed_cycles + beaten.skew_cycles
+    ranked = sorted([(array, ""), *((cycles, name) for name, cycles in loads.items())], key=lambda item: -item[0])
+    chosen = [name for _, name in ranked[:BUSIEST]]
+    means = [[name] for name in chosen] + [chosen[:count] for count in range(2, len(chosen) + 1)]
+    rows = []
+    for names in means:
+        row = np.zeros(columns + 1, np.float64)
+        row[ENDS] = 1.0
+        for name in names:
+            part = 1.0 / len(names)
+            if name:
+                row[BUSY + resources.index(name)] += part
+            else:
+                row[EXPOSED] += part
+                row[columns] += part * compute
+        if objective == ENERGY:
+            row *= active
+            row[0] = 1.0
+        elif objective != LATENCY:
+            row *= 1.0 / beaten.latency_cycles + active / beaten.energy_pj
+            row[0] = 1.0 / beaten.energy_pj
+        rows.append(row)
+    return np.stack(rows)
+
+
+def _least(problem: Problem, tables: Tables, capacity: Ints, memories: list[str], joint: Floats) -> tuple[Floats, Ints]:
+    """float64[., 3 + R + K] and int64[X, L + 2]: the least that an operand adds once it has reached a place, by row.
 
     Each column by itself, so it is admissible; tiles that alone are more than a memory has are left out. No choice of
     the dims that do not index the operand costs less than all of each inside: then every tile is visited once. (The
     array's own cut of an output is closed where nothing is inside.)
     """
-    columns = BUSY + len(tables.resources)
+    columns = BUSY + len(tables.resources) + len(joint)
     depth = max(len(problem.setting.of(operand.name)) for operand in problem.op.operands)
     first = np.full((len(problem.op.operands), depth + 2), -1, np.int64)
     parts: list[Floats] = []
@@ -306,7 +364,8 @@ def _least(problem: Problem, tables: Tables, capacity: Ints, memories: list[str]
                 if table.lower + 1 != place:
                     continue
                 visit = 0 if table.lower < 0 and operand.slot == "O" else len(table.visiting.visits) - 1
-                through = table.cost(rows, visit) + reached[table.upper + 1]
+                cost = table.cost(rows, visit)
+                through = np.concatenate([cost, cost @ joint[:, :-1].T], axis=1) + reached[table.upper + 1]
                 if table.lower < 0:
                     through[1:] = math.inf
                 else:

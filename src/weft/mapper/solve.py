@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from weft.cost.legal import broken
-from weft.cost.price import price
+from weft.cost.price import active_pj_per_cycle, price
 from weft.cost.result import Price
 from weft.cost.tables import BUSY, EXPOSED
+from weft.cost.units import op_pj, passes
 from weft.mapper.fit import fit
 from weft.mapper.kernels import EDP, ENERGY, LATENCY
 from weft.mapper.pack import Packed, find, pack
-from weft.mapper.space import STATE_LIMIT, fixed_spatial, free_spatial
+from weft.mapper.space import STATE_LIMIT, compute_cycles, fixed_spatial, free_spatial
 from weft.model.mapping import Mapping, Problem, Unroll
 from weft.model.schedule import Infeasible
 
@@ -58,6 +59,15 @@ def value(priced: Price, objective: Objective) -> tuple[float, float]:
     if objective == "energy":
         return priced.energy_pj, priced.latency_cycles
     return priced.edp, priced.latency_cycles
+
+
+def least_value(problem: Problem, objective: Objective, spatial: Literal["fixed", "free"]) -> float:
+    """What no mapping of a problem is better than, seen at once: the array's own time and energy [the objective's]."""
+    op, core = problem.op, problem.core
+    choices = (fixed_spatial(op, core),) if spatial == "fixed" else free_spatial(op, core)
+    cycles = core.launch_cycles + passes(problem) * min(compute_cycles(op, choice) for choice in choices)
+    energy = op_pj(problem) * op.iterations + active_pj_per_cycle(problem) * cycles
+    return {"latency": float(cycles), "energy": energy, "edp": energy * cycles}[objective]
 
 
 def best_mapping(
@@ -143,7 +153,7 @@ class _Run:
     def explore(self, choice: tuple[Unroll, ...], beam: int, states: int) -> None:
         """Searches one spatial choice: small lattices narrowly, then the whole one where that leaves a doubt."""
         for rung in (*(rung for rung in RUNGS if rung < states), states):
-            packed = pack(self.problem, choice, rung)
+            packed = self._pack(choice, rung)
             floor = self._search(packed, 1)
             if packed.whole:
                 break
@@ -151,11 +161,15 @@ class _Run:
             floor = self._search(packed, beam)
         if _reuses_halos(self.problem):
             # Without re-use the tables say too much, so what they leave out may be better: with all of it, too little.
-            packed = pack(self.problem, choice, states, optimistic=True)
+            packed = self._pack(choice, states, optimistic=True)
             floor = self._search(packed, beam, relaxed=True)
         self.whole &= packed.whole
         self.size += packed.size
         self.floors[choice] = floor
+
+    def _pack(self, choice: tuple[Unroll, ...], states: int, optimistic: bool = False) -> Packed:
+        beaten = self.best[1] if self.best else None
+        return pack(self.problem, choice, states, optimistic, OBJECTIVES[self.objective], beaten)
 
     def _search(self, packed: Packed, beam: int, relaxed: bool = False) -> float:
         """Searches once; a value that no mapping of the lattice beats but those considered.
@@ -184,7 +198,8 @@ def _reuses_halos(problem: Problem) -> bool:
 
 def _root_bound(packed: Packed, objective: Objective) -> float:
     """The objective if every column came at its least."""
-    total = packed.start[: packed.least.shape[1]] + packed.least[packed.first_least[:, 0]].sum(axis=0)
+    total = packed.least[packed.first_least[:, 0]].sum(axis=0)
+    total = packed.start[: BUSY + len(packed.tables.resources)] + total[: BUSY + len(packed.tables.resources)]
     if total[0] == math.inf:
         return math.inf
     steady = max([packed.compute + total[EXPOSED], *total[BUSY : BUSY + len(packed.tables.resources)].tolist()])

@@ -195,18 +195,32 @@ def pass_notes(problems: Iterable[Problem]) -> tuple[Note, ...]:
     return tuple(dict.fromkeys(notes))
 
 
+def in_base_cycles(problem: Problem, goal: Objective, objective: float) -> float:
+    """A mapping's value, in the core's cycles, in those of the chip: cores of different clocks compare in it."""
+    return objective if goal == "energy" else objective * problem.chip.base_clock_hz / problem.core.clock_hz
+
+
 def _best_core(mapper: Mapper, op: Op, chip: Chip, only: str | None, goal: Objective) -> MappedOp | Infeasible | None:
     best: MappedOp | None = None
+    reached: tuple[float, float] | None = None
     why: Infeasible | None = None
-    for core in chip.cores_for(op.kind):
-        if only is not None and core.name != only:
-            continue
-        problem = streaming_problem(mapper, op, core, chip)
+    problems = [
+        streaming_problem(mapper, op, core, chip)
+        for core in chip.cores_for(op.kind)
+        if only is None or core.name == only
+    ]
+    floors = {problem.setting.core: in_base_cycles(problem, goal, mapper.least(problem)) for problem in problems}
+    for problem in sorted(problems, key=lambda problem: floors[problem.setting.core]):
+        if reached is not None and floors[problem.setting.core] > reached[0]:
+            continue  # its array alone takes longer, or more energy
         found = mapper.map(problem)
         if isinstance(found, Infeasible):
             why = found
-        elif best is None or value(found.price, goal) < value(best.price, goal):
-            best = MappedOp(op, problem, found)
+            continue
+        objective, beside = value(found.price, goal)
+        here = in_base_cycles(problem, goal, objective), beside
+        if reached is None or here < reached:
+            best, reached = MappedOp(op, problem, found), here
     return best or why
 
 

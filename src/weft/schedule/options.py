@@ -9,7 +9,7 @@ from functools import cache
 from typing import Literal
 
 from weft.mapper import Mapped, Objective, best_mapping
-from weft.mapper.solve import BEAM
+from weft.mapper.solve import BEAM, least_value
 from weft.mapper.space import STATE_LIMIT
 from weft.model.chip import Chip, Core, Route
 from weft.model.mapping import Mapping, Place, Problem, Rest, Setting
@@ -137,6 +137,10 @@ class Mapper:
     def problem(self, op: Op, setting: Setting) -> Problem:
         widths = tuple((operand.name, self._widths[operand.tensor]) for operand in op.operands)
         return Problem(op.counted(), widths, self.chip, setting)
+
+    def least(self, problem: Problem) -> float:
+        """What no mapping of a problem is better than, seen without a search [unit of the objective]."""
+        return least_value(problem, self.objective, self.spatial)
 
     def map(self, problem: Problem) -> Mapped | Infeasible:
         key = _canonical(problem)
