@@ -53,7 +53,7 @@ def is_picked(operand):
 
 def picked(op, operand, point, value):
     """The index of an operand whose scattered axes are named by the op's other input."""
-    (other,) = (item for item in op.inputs if not is_picked(item))
+    other = [item for item in op.inputs if not is_picked(item)][-1]
     named = int(value(other.tensor)[index_of(other, point)[0]])
     index = list(index_of(operand, point)[0])
     places = [i for i, axis in enumerate(operand.axes) if axis.scattered]
@@ -95,15 +95,25 @@ def run(workload: Workload, given: dict[str, np.ndarray]) -> dict[str, np.ndarra
                 else:
                     index, present = index_of(operand, point)
                 read.append(value(operand.tensor)[index] if present else None)
-            if any(axis.scattered for operand in op.inputs for axis in operand.axes):
+            if op.kind == "copy" and any(map(is_picked, op.inputs)):
                 read = [item for item, operand in zip(read, op.inputs, strict=True) if is_picked(operand)]
+            if op.onnx == "RotaryEmbedding" and op.kind == "reduce":
+                read = [turned(point["R"], point["C"], *read[:3])]
             gathered.setdefault(where, []).append(read)
         for where, reads in gathered.items():
             assert np.isnan(values[target][where]), f"{op.name} writes {where} of {target} twice"
             values[target][where] = RULES[op.onnx if op.kind in ("pool", "reduce", "elementwise") else op.kind](reads)
+        if op.kind == "softmax":
+            powers = np.exp(values[target] - values[target].max(axis=-1, keepdims=True))
+            values[target] = powers / powers.sum(axis=-1, keepdims=True)
     for name in views:
         values[name] = value(name)
     return values
+
+
+def turned(written, read, number, cosine, sine):
+    """What one member of a pair adds to a member of the turned pair."""
+    return number * (cosine if written == read else sine if written else -sine)
 
 
 def _products(reads):
@@ -118,6 +128,8 @@ RULES = {
     "conv": _products,
     "gemm": _products,
     "matmul": _products,
+    "softmax": lambda reads: reads[0][0],
+    "RotaryEmbedding": lambda reads: sum(read[0] for read in reads),
     "copy": lambda reads: 0.0 if reads[0][0] is None else reads[0][0],
     "MaxPool": lambda reads: max(_inside(reads)),
     "AveragePool": lambda reads: np.mean(_inside(reads)),
@@ -157,3 +169,12 @@ def run_onnx(model, given):
     names = [output.name for output in session.get_outputs()]
     feeds = {value.name: given[value.name] for value in session.get_inputs()}
     return dict(zip(names, session.run(names, feeds), strict=True))
+
+
+def reference(model, given):
+    """The model's outputs by ONNX's own evaluator, for operators that ONNX Runtime does not have."""
+    from onnx.reference import ReferenceEvaluator
+
+    names = [output.name for output in model.graph.output]
+    feeds = {value.name: given[value.name] for value in model.graph.input}
+    return dict(zip(names, ReferenceEvaluator(model).run(names, feeds), strict=True))

@@ -551,3 +551,51 @@ def test_axes_known_only_at_run_time_follow_from_the_shape_of_the_result():
         [node("ReduceSum", ["x", "a"], ["y"], name="r", keepdims=0)], {"x": [2, 3, 4], "a": [1]}, {"y": [2, 4]}
     )
     assert loops(read_model(int64_input(model, "a"))) == ["r reduce B2 OX4 C3"]
+
+
+def test_attention_is_two_products_with_its_passes_between_and_reads_keys_once_for_all_heads_that_share_them():
+    attention = node(
+        "Attention",
+        ["q", "k", "v", "mask", "pk", "pv"],
+        ["y", "nk", "nv"],
+        name="att",
+        q_num_heads=8,
+        kv_num_heads=2,
+        is_causal=1,
+        softcap=3.0,
+    )
+    given = {
+        "q": [1, 1, 64],
+        "k": [1, 1, 16],
+        "v": [1, 1, 16],
+        "mask": [1, 20],
+        "pk": [1, 2, 19, 8],
+        "pv": [1, 2, 19, 8],
+    }
+    workload = of([attention], given, {"y": None, "nk": None, "nv": None}, opset=23)
+    assert loops(workload) == [
+        "att.k0 copy B1 G2 OY19 OX8",
+        "att.k1 copy B1 G2 OY1 OX8",
+        "att.v0 copy B1 G2 OY19 OX8",
+        "att.v1 copy B1 G2 OY1 OX8",
+        "att.scores matmul B1 B22 M24 M1 N20 K8",
+        "att.softcap elementwise B1 G8 OY1 OX20",
+        "att.mask elementwise B1 G8 OY1 OX20",
+        "att.softmax softmax B1 G8 OY1 OX20 P3",
+        "att matmul B1 B22 M24 M1 N8 K20",
+    ]
+    scores = workload.ops[4]
+    assert scores.operands[1].dims == {"B", "B2", "N", "K"}
+    assert workload.macs == 2 * 8 * 20 * 8
+    assert {op.nodes for op in workload.ops} == {("att",)}
+    assert notes(workload)[-1] == (
+        "att: scores that a mask by position hides (causal) are computed and count like others"
+    )
+
+
+def test_the_scores_of_attention_that_someone_asks_for_are_those_of_its_definition():
+    attention = node("Attention", ["q", "k", "v"], ["y", "", "", "s"], name="att")
+    given = {key: [1, 2, 3, 4] for key in "qkv"}
+    workload = of([attention], given, {"y": None, "s": None}, opset=23)
+    assert "s" in {tensor.name for tensor in workload.tensors if tensor.role == "output"}
+    assert notes(workload)[0].startswith("att: Attention inlined by ONNX's definition: ")

@@ -1,4 +1,4 @@
-"""Calls replaced by what they call: model-local functions, operators that ONNX defines by others, branches of If."""
+"""Calls replaced by what they call: model-local functions, operators defined by others, branches of If."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import onnx.defs
 import onnx.helper
 
 from weft.read.onnx.graph import DEFAULT_DOMAINS, Info, Node, Raw
+from weft.read.onnx.microsoft import DEFINED, definition
 from weft.read.onnx.proto import GRAPHS, elem_type, named
 
 
@@ -26,23 +27,25 @@ def schema_of(node: Node) -> Any:
 def is_function(raw: Raw, node: Node) -> bool:
     """Whether something says what the node is made of."""
     schema = schema_of(node)
-    return (node.proto.domain, node.op_type) in raw.functions or (
-        schema is not None and bool(schema.has_function or schema.has_context_dependent_function)
+    return (
+        (node.proto.domain, node.op_type) in raw.functions
+        or node.key in DEFINED
+        or (schema is not None and bool(schema.has_function or schema.has_context_dependent_function))
     )
 
 
 def function_of(raw: Raw, node: Node, infos: Mapping[str, Info]) -> Any:
-    """The function that a node calls, a FunctionProto: the file's own, or the one in ONNX's definition of the operator.
+    """The function that a node calls, a FunctionProto: the file's own, weft's, or that of ONNX's definition.
 
     Args:    infos: types of the node's inputs; some definitions differ by type.
     Returns: None where nothing says what the node is made of.
     """
     own = raw.functions.get((node.proto.domain, node.op_type))
-    if own is not None:
-        return own
+    if own is None:
+        own = definition(node, infos, raw.declared)
     schema = schema_of(node)
-    if schema is None:
-        return None
+    if own is not None or schema is None:
+        return own
     fixed, typed = schema.function_opset_versions, schema.context_dependent_function_opset_versions
     if not fixed and not typed:
         return None

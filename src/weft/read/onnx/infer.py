@@ -12,6 +12,7 @@ from weft.read.onnx.constants import FOLDABLE, constant, fold, initializer_info,
 from weft.read.onnx.formats import Formats, carry
 from weft.read.onnx.functions import branch, call, function_of, is_function
 from weft.read.onnx.graph import Graph, Info, Lazy, Node, Raw, elements
+from weft.read.onnx.microsoft import DEFINED
 from weft.read.onnx.proto import named
 from weft.read.onnx.quantise import of_constants, settle
 from weft.read.onnx.shapes import outputs_of
@@ -131,9 +132,9 @@ class _Inference:
         if function is None:
             raise unknown_operator(self.raw.where, [node])
         nodes = call(node, function)
-        whose = (
-            "the file's function" if (node.proto.domain, node.op_type) in self.raw.functions else "ONNX's definition"
-        )
+        whose = "weft's definition" if node.key in DEFINED else "ONNX's definition"
+        if (node.proto.domain, node.op_type) in self.raw.functions:
+            whose = "the file's function"
         self._note(node, f"inlined by {whose}: {len(nodes)} nodes named {node.name}/...")
         self._go_on_with(nodes)
 

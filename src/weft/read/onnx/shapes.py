@@ -11,6 +11,7 @@ import onnx.numpy_helper
 from onnx.shape_inference import infer_node_outputs
 
 from weft.errors import ModelError
+from weft.read.onnx.attention import attended, attention
 from weft.read.onnx.elementwise import elementwise, norm, softmax
 from weft.read.onnx.formats import LINEAR, quantiser_info
 from weft.read.onnx.functions import schema_of
@@ -62,6 +63,8 @@ def outputs_of(raw: Raw, node: Node, infos: Mapping[str, Info], known: Mapping[s
             name: Info(shape, kind) for name, kind in zip(node.outputs, (data.dtype, "int64"), strict=False) if name
         }
         return {name: _positive(name, info, at) for name, info in found.items()}
+    if BUILDERS[node.key] is attention:
+        return {name: info for name, info in zip(node.outputs, attended(node, infos, at), strict=False) if name}
     reason = ""
     found = {}
     try:

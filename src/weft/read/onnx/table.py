@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from weft.read.onnx.attention import attention
 from weft.read.onnx.axiswise import cumulative, generate, tile, top_k, trilu
 from weft.read.onnx.conv import conv, conv_transpose
 from weft.read.onnx.einsum import einsum
@@ -37,6 +38,7 @@ from weft.read.onnx.pick import (
 from weft.read.onnx.pool import global_pool, pool, reduce
 from weft.read.onnx.qoperator import FOREIGN, TWINS, dynamic_quantize, on_integers
 from weft.read.onnx.quantise import dequantize, quantize
+from weft.read.onnx.rotary import rotary
 from weft.read.onnx.sample import grid_sample, roi_align
 
 
@@ -53,6 +55,8 @@ BUILDERS: dict[str, Builder] = {
     "Gemm": gemm,
     "MatMul": matmul,
     "Einsum": einsum,
+    "Attention": attention,
+    "RotaryEmbedding": rotary,
     "BatchNormalization": batch_normalization,
     **_all("MaxPool AveragePool LpPool", pool),
     **_all("GlobalAveragePool GlobalMaxPool GlobalLpPool", global_pool),
@@ -111,5 +115,5 @@ BUILDERS: dict[str, Builder] = {
 }
 BUILDERS.update((key, on_integers(BUILDERS[twin.onnx])) for key, twin in TWINS.items())
 
-WRITTEN = {"Split": 1 << 30, "MaxPool": 2, "TopK": 2, "Dropout": 2, "DynamicQuantizeLinear": 3}
+WRITTEN = {"Split": 1 << 30, "Attention": 3, "MaxPool": 2, "TopK": 2, "Dropout": 2, "DynamicQuantizeLinear": 3}
 """Outputs that a builder writes, where it is not the first alone."""
