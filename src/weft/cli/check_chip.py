@@ -41,8 +41,12 @@ def show_chip(screen: Console, chip: Chip, verbose: bool) -> None:
         *(("note", note) for note in chip.notes),
         *(("assumed", f"{memory.name}: {memory.assumed}") for memory in chip.memories if memory.assumed),
     ]
-    what = f"{chip.name}: {len(chip.cores)} cores, {len(chip.memories)} memories, {len(chip.links)} links"
-    key_values(screen, what, pairs)
+    counts = (
+        _count(len(chip.cores), "core", "cores"),
+        _count(len(chip.memories), "memory", "memories"),
+        _count(len(chip.links), "link", "links"),
+    )
+    key_values(screen, f"{chip.name}: {', '.join(counts)}", pairs)
     groups = [[core] for core in chip.cores] if verbose else alike(chip)
     _cores(screen, groups)
     called = {
@@ -75,6 +79,10 @@ def alike(chip: Chip) -> list[list[Core]]:
         ]
         groups.setdefault((replace(core, name="", levels=()), *memories), []).append(core)
     return list(groups.values())
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
 
 
 def _bare(memory: str, core: Core) -> str:
