@@ -237,3 +237,41 @@ def test_a_packed_product_runs_with_proof(packed):
     result = run(packed, "tpu_like", budget=1)
     assert result.proof.ok
     assert result.workload.macs == 8 * 256 * 64
+
+
+def gathered(axis, block=16, rows=(2, 3), zero=True):
+    """A model that looks up rows of a table of 10 x 32 packed 4-bit numbers."""
+    blocks = (10, 32 // block) if axis else (-(-10 // block), 32)
+    weights = {
+        "t": RANDOM.integers(0, 256, (10, 16)).astype(np.uint8),
+        "s": RANDOM.random(blocks).astype(F32),
+        "z": RANDOM.integers(0, 256, (blocks[0], -(-blocks[1] // 2))).astype(np.uint8),
+    }
+    names = ["t", "i", "s", *(["z"] if zero else [])]
+    nodes = [
+        node(
+            "GatherBlockQuantized", names, ["e"], name="look", domain=MS, block_size=block, quantize_axis=axis, bits=4
+        ),
+        node("Relu", ["e"], ["y"]),
+    ]
+    made = make_model(nodes, {"i": list(rows)}, {"y": None}, {name: weights[name] for name in names if name != "i"})
+    made.graph.input[0].type.tensor_type.elem_type = TensorProto.INT64
+    made.opset_import.append(helper.make_opsetid(MS, 1))
+    return made
+
+
+def test_a_table_of_few_bits_is_looked_up_with_its_scales():
+    net = read(gathered(axis=1))
+    look = net.ops[0]
+    assert (look.kind, net.tensor("e").shape, net.tensor("e").dtype) == ("copy", (2, 3, 32), "float32")
+    axes = {item.tensor: [(axis.size, axis.scattered) for axis in item.axes] for item in look.operands}
+    assert axes["t"] == [(10, True), (32, False)]
+    assert axes["s"] == axes["z"] == [(10, True), (2, False)]
+    assert bits(net, "t", "s", "z") == [10 * 32 * 4, 10 * 2 * 32, 10 * 2 * 4]
+    assert str(net.tensor("t").type) == "uint4 block 16 along 1 with zero point"
+
+
+def test_blocks_of_rows_are_looked_up_too():
+    net = read(gathered(axis=0, block=5, zero=False))
+    axes = {item.tensor: [(axis.size, axis.scattered) for axis in item.axes] for item in net.ops[0].operands}
+    assert axes["s"] == [(2, True), (32, False)]

@@ -51,7 +51,7 @@ def with_scales(
     blocks = -(-along.size // type_.block)
     notes = list(made.notes)
     outer = ""
-    plain = len(along.terms) == 1 and along.terms[0].coefficient == 1
+    plain = len(along.terms) == 1 and along.terms[0].coefficient == 1 and not along.scattered
     if blocks > 1 and plain and op.size[along.terms[0].dim] > type_.block:
         inner = along.terms[0].dim
         outer = f"{inner}B"
@@ -62,10 +62,12 @@ def with_scales(
             )
         op = _split(op, inner, outer, type_.block)
         (item,) = (item for item in op.operands if item.name == operand)
-    elif blocks > 1 and along.terms:
+    elif blocks > 1 and along.terms and not along.scattered:
         notes.append(Note(name, f"block scales of '{item.tensor}' not priced: several loops index its blocks"))
         return replace(made, notes=tuple(notes))
     of_blocks = axis(blocks, outer) if outer else Axis(blocks, (), along.offset // type_.block)
+    if along.scattered:  # a picked row has its block's scale
+        of_blocks = replace(along, size=blocks)
     axes = tuple(of_blocks if i == type_.axis else other for i, other in enumerate(item.axes))
     shape = tuple(other.size for other in axes)
     tensors = {tensor.name: tensor for tensor in made.tensors}

@@ -20,6 +20,8 @@ from weft.read.onnx.formats import LINEAR, QONNX, Formats, carry, clipped, linea
 from weft.read.onnx.graph import Emitted, Graph, Node, axis, operand
 from weft.read.onnx.qoperator import TWINS, learn
 
+_VIEWS = frozenset(("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Dropout"))
+
 
 def quantize(graph: Graph, node: Node) -> Emitted:
     """One visit per element; scales are part of the instruction, but those of blocks, or made at run time, are read."""
@@ -107,6 +109,7 @@ def settle(graph: Graph, formats: Formats) -> Graph:
     readers = Counter(name for node in graph.nodes for name in node.inputs)
     makers: dict[str, Node] = {}
     same: dict[object, str] = {}
+    roots: dict[str, str] = {}
     nodes: list[Node] = []
     notes: list[Note] = []
 
@@ -151,8 +154,9 @@ def settle(graph: Graph, formats: Formats) -> Graph:
                 continue
             same[source, grid] = output
             formats.types[output], formats.grids[output] = type_, grid
-            if source in graph.inputs:
-                formats.types.setdefault(source, type_of(graph.infos[source].dtype))  # read as it comes
+            shown = roots.get(source, source)
+            if shown in graph.inputs:
+                formats.types.setdefault(shown, type_of(graph.infos[shown].dtype))  # read as it comes
             if remark:
                 notes.append(Note(node.name, remark.removeprefix("; ")))
         elif node.key in TWINS:
@@ -165,6 +169,8 @@ def settle(graph: Graph, formats: Formats) -> Graph:
                 stands_for(node, source, f"is done by {quantiser.name}: its result is {narrowed}")
                 continue
             carry(formats, node)
+            if node.op_type in _VIEWS:
+                roots[output] = roots.get(source, source)
             nodes.append(node)
             continue
         makers[output] = node
