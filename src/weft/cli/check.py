@@ -57,10 +57,10 @@ def kind_of(file: str) -> str:
     from weft import zoo
     from weft.chips import library
 
+    if file in zoo.names() or file.endswith((".onnx", ".pt2", ".workload.yaml")):
+        return "model"
     if file in library() or Path(file).suffix in (".yaml", ".yml"):
         return "chip"
-    if file in zoo.names() or Path(file).suffix in (".onnx", ".pt2"):
-        return "model"
     raise OptionError(
         f"what is checked must be a .yaml, .onnx or .pt2 file, a library chip or a zoo network, not '{file}'",
         remedy=suggestion(file, [*library(), *zoo.names()]),

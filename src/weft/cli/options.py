@@ -20,7 +20,9 @@ def _chip_names(incomplete: str) -> list[str]:
 def _model_names(incomplete: str) -> list[str]:
     from weft import zoo
 
-    return [name for name in zoo.names() if name.startswith(incomplete)] + _files(incomplete, (".onnx", ".pt2"))
+    return [name for name in zoo.names() if name.startswith(incomplete)] + _files(
+        incomplete, (".onnx", ".pt2", ".workload.yaml")
+    )
 
 
 def _check_names(incomplete: str) -> list[str]:
@@ -49,7 +51,7 @@ def _files(incomplete: str, suffixes: tuple[str, ...]) -> list[str]:
     hidden = start.startswith(".")
     visible = [entry for entry in entries if hidden or not entry.name.startswith(".")]
     return [f"{shown}{entry.name}/" for entry in visible if entry.is_dir()] + [
-        f"{shown}{entry.name}" for entry in visible if entry.suffix in suffixes
+        f"{shown}{entry.name}" for entry in visible if entry.name.endswith(suffixes)
     ]
 
 
@@ -65,7 +67,9 @@ def one_of(*names: str) -> Callable[[str], list[str]]:
 Model = Annotated[
     str,
     typer.Argument(
-        metavar="MODEL", help="A zoo name (weft models), an .onnx or a .pt2 file.", autocompletion=_model_names
+        metavar="MODEL",
+        help="A zoo name (weft models), an .onnx, .pt2 or .workload.yaml file.",
+        autocompletion=_model_names,
     ),
 ]
 ChipName = Annotated[

@@ -1,4 +1,4 @@
-"""Opens what the user gives: networks (zoo names, ONNX files, torch exports).
+"""Opens what the user gives: networks (zoo names, ONNX files, torch exports, weft's own text form).
 
 Imports are lazy: `import weft.read` loads no onnx.
 """
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def load(model: str | Any, dims: Mapping[str, int] | None = None) -> Workload:
     """The network that the user names.
 
-    Args:    model: a zoo name ("resnet18"), the path of an `.onnx` or `.pt2` file, or a `torch.export.ExportedProgram`.
+    Args:    model: a zoo name ("resnet18"), the path of an `.onnx`, `.pt2` or
+             `.workload.yaml` file, or a `torch.export.ExportedProgram`.
              dims: sizes of symbolic dims by name.
     Returns: the workload as the model declares it: nothing folded, nothing re-priced.
     Errors:  ModelError when there is no such network, or it cannot be read.
@@ -37,6 +38,13 @@ def load(model: str | Any, dims: Mapping[str, int] | None = None) -> Workload:
         from weft.read.torch import read_pt2
 
         return read_pt2(path, dims)
+    if path.suffix in (".yaml", ".yml"):
+        from weft.read.workload import read_workload
+
+        if dims:
+            names = ", ".join(dims)
+            raise ModelError(f"sizes stand in a network's text form, and {names} is none of it", where=model)
+        return read_workload(path)
     if path.suffix == ".onnx" or path.exists():
         return read_onnx(path, dims)
     raise ModelError(

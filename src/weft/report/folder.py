@@ -50,9 +50,12 @@ def write_run_folder(result: RunResult, out: Path | None, options: Mapping[str, 
     return folder
 
 
+_FILES = (".onnx", ".pt2", ".workload.yaml")
+
+
 def default_name(result: RunResult, options: Mapping[str, Any]) -> str:
     """`<model>-<chip>-<hash>`, safe as a file name."""
-    stem = Path(result.model).stem if result.model.endswith((".onnx", ".pt2")) else result.model
+    stem = Path(result.model.removesuffix(".yaml")).stem if result.model.endswith(_FILES) else result.model
     names = (re.sub(r"[^A-Za-z0-9_.]+", "_", name).strip(".") or "x" for name in (stem, result.chip.name))
     return "-".join((*names, short_hash(result, options)))
 

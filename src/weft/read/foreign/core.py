@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from weft.errors import Gathered
 from weft.model.chip import Flow
-from weft.read.foreign.item import ForeignError, Item, Part
+from weft.read.items import Item, ItemError, Part
 
 WAYS: dict[str, Flow] = {"fh": "from_above", "tl": "to_below", "fl": "from_below", "th": "to_above"}
 OPERANDS = ("I1", "I2", "O")
@@ -111,9 +111,9 @@ def read_core(part: Part, units: bool = True) -> ForeignCore:
     """The core in a file.
 
     Args:   part: the file's top.   units: whether it must have some (an off-chip memory has none).
-    Errors: ForeignError, of all that does not hold at once.
+    Errors: ItemError, of all that does not hold at once.
     """
-    problems = Gathered(ForeignError)
+    problems = Gathered(ItemError)
     remarks = list(part.repeated())
     memories: list[ForeignMemory] = []
     name = "core"
@@ -236,20 +236,20 @@ def _port(item: Item, thing: str, holds: tuple[str, ...]) -> ForeignPort:
     for entry in part.items("allocation"):
         match = re.fullmatch(r"\s*(I1|I2|O)\s*,\s*(fh|tl|fl|th)\s*", str(entry.value))
         if match is None:
-            raise ForeignError(
+            raise ItemError(
                 f"each allocation must read OPERAND, WAY, not '{entry.value}'",
                 where=entry.where(part.thing),
                 remedy="for example 'I1, fh'; operands are I1 I2 O, ways fh tl fl th",
             )
         operand, way = match.group(1), WAYS[match.group(2)]
         if operand not in holds:
-            raise ForeignError(
+            raise ItemError(
                 f"each allocation must be of an operand that the memory holds, not of {operand}",
                 where=entry.where(part.thing),
                 remedy=f"it holds {' '.join(holds)}",
             )
         if direction == ("write" if way in ("to_below", "to_above") else "read"):
-            raise ForeignError(
+            raise ItemError(
                 f"a {direction} port must not carry '{operand}, {match.group(2)}'",
                 where=entry.where(part.thing),
                 remedy="fh and fl are writes, tl and th are reads",

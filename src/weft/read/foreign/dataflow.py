@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from weft.errors import suggestion
 from weft.model.chip import Role
-from weft.read.foreign.item import ForeignError, Item, Part
+from weft.read.items import Item, ItemError, Part
 
 MAPPING_KEYS = ("name", "spatial_mapping", "spatial_mapping_hint", "memory_operand_links", "temporal_ordering")
 ROLES: dict[str, tuple[Role, ...]] = {
@@ -57,11 +57,11 @@ class MappingFile:
 def read_mapping(item: Item) -> MappingFile:
     """The mapping named `default` in a file; the others are remarked on."""
     if not isinstance(item.value, list):
-        raise ForeignError("a mapping file must be a list of mappings, not a mapping", where=item.where())
+        raise ItemError("a mapping file must be a list of mappings, not a mapping", where=item.where())
     entries = [Part(entry, "mapping", MAPPING_KEYS) for entry in item.value]
     names = [entry.text("name") for entry in entries]
     if "default" not in names:
-        raise ForeignError(
+        raise ItemError(
             f"a mapping file must have one named 'default', not only {', '.join(names) or 'none'}",
             where=item.where(),
             remedy="it says what lies on the array for every layer that has no mapping of its own",
@@ -93,14 +93,14 @@ def read_mapping(item: Item) -> MappingFile:
 def laid(item: Item) -> dict[str, tuple[tuple[str, int | None], ...]]:
     """Loops by side from `{D1: ["K, 32"]}`."""
     if not isinstance(item.value, dict):
-        raise ForeignError('a spatial mapping must give loops by side, such as D1: ["K, 32"]', where=item.where())
+        raise ItemError('a spatial mapping must give loops by side, such as D1: ["K, 32"]', where=item.where())
     found: dict[str, tuple[tuple[str, int | None], ...]] = {}
     for side, loops in item.value.items():
         entries = []
         for entry in _list(loops):
             match = re.fullmatch(r"\s*([A-Z]+[0-9]*)\s*,\s*([0-9]+)\s*", str(entry.value))
             if match is None:
-                raise ForeignError(
+                raise ItemError(
                     f"a loop on the array must read LOOP, UNITS, not '{entry.value}'",
                     where=entry.where(),
                     remedy="for example 'K, 32'",
@@ -112,13 +112,13 @@ def laid(item: Item) -> dict[str, tuple[tuple[str, int | None], ...]]:
 
 def _list(item: Item) -> list[Item]:
     if not isinstance(item.value, list):
-        raise ForeignError("the loops of a side must be a list", where=item.where(), remedy="for example [K]")
+        raise ItemError("the loops of a side must be a list", where=item.where(), remedy="for example [K]")
     return item.value
 
 
 def _loop(name: object, item: Item) -> str:
     if name not in ROLES:
-        raise ForeignError(
+        raise ItemError(
             f"a loop on the array must be one whose role is known, not '{name}'",
             where=item.where(),
             remedy=suggestion(str(name), list(ROLES)),

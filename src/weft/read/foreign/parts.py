@@ -8,8 +8,8 @@ from weft.model.chip import FLOWS, READING, Flow
 from weft.model.workload import SLOTS, Slot
 from weft.read.foreign.core import ForeignCore, ForeignMemory, ForeignPort
 from weft.read.foreign.dataflow import Side
-from weft.read.foreign.item import ForeignError
-from weft.read.foreign.text import Entry, listed, quoted, real, size
+from weft.read.items import ItemError
+from weft.read.yaml_text import Entry, listed, quoted, real, size
 
 REGISTER_WORDS = 8
 """A memory of at most so many words is taken for a register: it replaces a word as it is last used."""
@@ -69,7 +69,7 @@ def _ports(
             able = [port for port in memory.ports if _fits(port, way)]
             able.sort(key=lambda port: not any(other == slot for other, _ in flows[port.name]))
             if not able:
-                raise ForeignError(
+                raise ItemError(
                     f"a memory that holds {slot} must have a port that can carry it {way.replace('_', ' ')}, not none",
                     where=memory.where,
                     remedy="allocate it to a port of that direction",

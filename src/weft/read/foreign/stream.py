@@ -12,11 +12,11 @@ from weft.errors import Gathered, UserError
 from weft.model.workload import KINDS, SLOTS, Kind, Slot
 from weft.read.foreign.core import CORE_KEYS, ForeignCore, ForeignMemory, read_core, word
 from weft.read.foreign.dataflow import Side, assume, laid, lay_out
-from weft.read.foreign.item import ForeignError, Item, Part, load
 from weft.read.foreign.operators import kinds_of
 from weft.read.foreign.parts import CLOCK, FOLDS, accumulator_of, core_entries, memory_entries
-from weft.read.foreign.text import Entry, comment, listed, quoted, real, render
 from weft.read.foreign.verify import verified
+from weft.read.items import Item, ItemError, Part, load
+from weft.read.yaml_text import Entry, comment, listed, quoted, real, render
 
 WHAT = "Stream's YAML"
 _KEYS = (
@@ -93,17 +93,17 @@ def import_stream(path: Path) -> str:
     """The weft YAML for one of Stream's accelerators, ending in a newline.
 
     Args:   path: the accelerator; the files of its cores lie where it says, or in `cores` beside it.
-    Errors: ForeignError, of all that does not hold at once.
+    Errors: ItemError, of all that does not hold at once.
     """
     item = load(path, WHAT)
     if isinstance(item.value, dict) and "cores" not in item.value and "operational_array" in item.value:
-        raise ForeignError(
+        raise ItemError(
             "the file must be a Stream accelerator with cores, and this is one core",
             where=str(path),
             remedy="weft import zigzag FILE reads a core as a chip of its own",
         )
     part = Part(item, "", _KEYS)
-    problems = Gathered(ForeignError)
+    problems = Gathered(ItemError)
     cores: list[StreamCore] = []
     files: dict[Path, Item] = {}
     entries = part.parts("cores")
@@ -112,7 +112,7 @@ def import_stream(path: Path) -> str:
             with problems.go_on():
                 cores.append(_core(_number(number, part), entry, path.parent, files))
     except _TilesOfKernels as error:
-        raise ForeignError(error.message, where=error.where, remedy=error.remedy) from None
+        raise ItemError(error.message, where=error.where, remedy=error.remedy) from None
     if part.has("offchip_core"):
         with problems.go_on():
             found = _core(len(entries), part.get("offchip_core"), path.parent, files)
@@ -123,7 +123,7 @@ def import_stream(path: Path) -> str:
 
 def _number(key: str, part: Part) -> int:
     if not key.isdigit():
-        raise ForeignError(f"cores must be numbered, and '{key}' is no number", where=part.get("cores").where(key=key))
+        raise ItemError(f"cores must be numbered, and '{key}' is no number", where=part.get("cores").where(key=key))
     return int(key)
 
 
@@ -143,7 +143,7 @@ def _core(number: int, entry: Item, folder: Path, files: dict[Path, Item]) -> St
             raise part.error("type", f"type must be one of compute, memory, offchip, not '{part.text('type')}'")
     core = read_core(part, units=kind == "compute")
     if core.imc:
-        raise ForeignError(
+        raise ItemError(
             f"the array must be one of MACs in this version, not {core.imc}",
             where=core.where,
             remedy="in-memory-compute cores come with weft's support for them",
@@ -181,12 +181,12 @@ def _bits(part: Part, key: str) -> int:
 def _core_file(entry: Item, number: int, folder: Path, files: dict[Path, Item]) -> Item:
     """The file that describes a core: where its name says, or in `cores` beside the accelerator, or beside it."""
     if not isinstance(entry.value, str):
-        raise ForeignError(f"core {number} must be a file or a description", where=entry.where())
+        raise ItemError(f"core {number} must be a file or a description", where=entry.where())
     name = Path(entry.value)
     tried = [folder / name, folder / "cores" / name, folder / "cores" / name.name, name]
     found = next((path for path in tried if path.is_file()), None)
     if found is None:
-        raise ForeignError(
+        raise ItemError(
             f"the file of core {number} must be beside the accelerator or in its folder cores, and '{name}' is not",
             where=entry.where(),
         )
@@ -280,7 +280,7 @@ def _offchip(part: Part, cores: list[StreamCore]) -> StreamCore:
             raise part.error("offchip_core_id", f"offchip_core_id must be one of the cores, not {number}")
         found = chosen
     if len(found.core.memories) != 1 or set(found.core.memories[0].holds) != {"I1", "I2", "O"}:
-        raise ForeignError(
+        raise ItemError(
             "the off-chip core must have one memory that holds I1, I2 and O",
             where=found.core.memories[-1].where,
         )
@@ -306,12 +306,10 @@ def _shared(
             group = _numbers(entry, cores)
             for number in group:
                 if number in owned:
-                    raise ForeignError(
-                        f"a core must share one memory, and core {number} shares two", where=entry.where()
-                    )
+                    raise ItemError(f"a core must share one memory, and core {number} shares two", where=entry.where())
                 mine, first = cores[number].core.memories[-1], cores[group[0]].core.memories[-1]
                 if replace(mine, serves=(), where="") != replace(first, serves=(), where=""):
-                    raise ForeignError(
+                    raise ItemError(
                         f"cores that share a memory must describe it alike, and '{mine.name}' of core {number} differs "
                         f"from '{first.name}' of core {group[0]}",
                         where=entry.where(),
@@ -337,20 +335,20 @@ def _numbers(entry: Item, cores: dict[int, StreamCore]) -> tuple[int, ...]:
     for text in parts:
         number = int(str(text).strip()) if str(text).strip().isdigit() else -1
         if number not in cores:
-            raise ForeignError(
+            raise ItemError(
                 f"cores must be named by their numbers, and '{str(text).strip()}' is none of 0 to {max(cores)}",
                 where=entry.where(),
             )
         found.append(number)
     if len(found) < 2 or len(set(found)) != len(found):
-        raise ForeignError("at least two different cores must be named", where=entry.where())
+        raise ItemError("at least two different cores must be named", where=entry.where())
     return tuple(found)
 
 
 def _connections(part: Part, cores: dict[int, StreamCore]) -> list[Connection]:
     """What joins cores, in the order of the file, each entry one."""
     energy = part.number("unit_energy_cost") if part.has("unit_energy_cost") else 0.0
-    problems = Gathered(ForeignError)
+    problems = Gathered(ItemError)
     found: list[Connection] = []
     for index, entry in enumerate(part.items("core_connectivity")):
         with problems.go_on():
@@ -366,7 +364,7 @@ def _connections(part: Part, cores: dict[int, StreamCore]) -> list[Connection]:
                 numbers, exact, pj = _numbers(entry, cores), part.number("bandwidth"), energy
                 kind = "link" if len(numbers) == 2 else "bus"
             if int(exact) < 1:
-                raise ForeignError("a bandwidth must be at least 1 bit per cycle", where=entry.where())
+                raise ItemError("a bandwidth must be at least 1 bit per cycle", where=entry.where())
             remark = "" if int(exact) == exact else f"a whole bandwidth, rounded down from {exact:g}"
             if any(set(numbers) == set(other.cores) for other in found):
                 remark = f"{remark}; " * bool(remark) + "again between the same: a link of its own"

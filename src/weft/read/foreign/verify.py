@@ -7,13 +7,13 @@ from pathlib import Path
 
 from weft.errors import ChipError, UserError, together
 from weft.read.chip import read_chip
-from weft.read.foreign.item import ForeignError
+from weft.read.items import ItemError
 
 
 def verified(text: str, source: Path) -> str:
     """`text`, which is a chip file that weft reads.
 
-    Errors: ForeignError, naming the file that was imported, where what it describes is no whole chip.
+    Errors: ItemError, naming the file that was imported, where what it describes is no whole chip.
     """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "chip.yaml"
@@ -25,9 +25,9 @@ def verified(text: str, source: Path) -> str:
     return text
 
 
-def _of_source(problem: UserError, source: Path) -> ForeignError:
+def _of_source(problem: UserError, source: Path) -> ItemError:
     thing = (problem.where or "").partition(" ")[2]
     message = f"{thing}: {problem.message}" if thing else problem.message
-    return ForeignError(
+    return ItemError(
         f"the file must describe a whole chip, and does not: {message}", where=str(source), remedy=problem.remedy
     )

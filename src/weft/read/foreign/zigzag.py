@@ -9,10 +9,10 @@ from pathlib import Path
 from weft.model.workload import SLOTS, Slot
 from weft.read.foreign.core import CORE_KEYS, ForeignCore, read_core, word
 from weft.read.foreign.dataflow import MappingFile, assume, laid, lay_out, read_mapping
-from weft.read.foreign.item import ForeignError, Item, Part, load
 from weft.read.foreign.parts import CLOCK, FOLDS, accumulator_of, core_entries, memory_entries
-from weft.read.foreign.text import Entry, comment, listed, quoted, render
 from weft.read.foreign.verify import verified
+from weft.read.items import Item, ItemError, Part, load
+from weft.read.yaml_text import Entry, comment, listed, quoted, render
 
 WHAT = "ZigZag's YAML"
 HELPERS = "assumed: ZigZag's file has one core; pools and all other operators run as in weft's library"
@@ -22,12 +22,12 @@ def import_zigzag(path: Path, mapping: Path | None = None) -> str:
     """The weft YAML for one of ZigZag's files, ending in a newline.
 
     Args:   path: an accelerator.   mapping: the mapping file that says what lies on its array.
-    Errors: ForeignError, of all that does not hold at once; ChipError where what it describes is no whole chip.
+    Errors: ItemError, of all that does not hold at once; ChipError where what it describes is no whole chip.
     """
     item = load(path, WHAT)
     kind = kind_of(item)
     if kind == "mapping":
-        raise ForeignError(
+        raise ItemError(
             "a mapping file must come with its accelerator",
             where=str(path),
             remedy=f"weft import zigzag ACCELERATOR --mapping {path.name}",
@@ -41,7 +41,7 @@ def kind_of(item: Item) -> str:
     if isinstance(item.value, dict) and "operational_array" in item.value:
         return "accelerator"
     if isinstance(item.value, dict) and "cores" in item.value:
-        raise ForeignError(
+        raise ItemError(
             "the file must be ZigZag's, and this has cores, as Stream's accelerators do",
             where=item.where(key="cores"),
             remedy="weft import stream FILE",
@@ -52,7 +52,7 @@ def kind_of(item: Item) -> str:
             return "workload"
         if keys & {"spatial_mapping", "spatial_mapping_hint", "memory_operand_links", "temporal_ordering"}:
             return "mapping"
-    raise ForeignError(
+    raise ItemError(
         f"the file must be {WHAT}: an accelerator ('memories' and 'operational_array'), a list of mappings or a list "
         "of layers, and is none",
         where=item.where(),
@@ -63,14 +63,14 @@ def _chip(item: Item, mapping: MappingFile | None) -> str:
     part = Part(item, "", CORE_KEYS)
     core = read_core(part)
     if core.imc:
-        raise ForeignError(
+        raise ItemError(
             f"the array must be one of MACs in this version, not {core.imc}",
             where=core.where,
             remedy="all else of the file was read; in-memory-compute cores come with weft's support for them",
         )
     top = core.memories[-1]
     if set(top.holds) != {"I1", "I2", "O"}:
-        raise ForeignError(
+        raise ItemError(
             f"the last memory must be the outermost and hold I1, I2 and O, not {' '.join(top.holds)}",
             where=top.where,
             remedy="memories are listed innermost first",

@@ -1,5 +1,5 @@
-"""A YAML file of another tool as values that know their line, and its mappings read key by key: what is asked for is
-checked, what nobody asks for is refused."""
+"""A YAML file as values that know their line, and its mappings read key by key: what is asked for is checked, what
+nobody knows is refused."""
 
 from __future__ import annotations
 
@@ -39,47 +39,56 @@ class Item:
         line = self.line if key is None else self.keys.get(key, self.line)
         return f"{self.file}:{line} {thing}".rstrip()
 
+    def once(self, thing: str) -> None:
+        """Refuse a key of this mapping that stands more than once."""
+        for key, line, first in self.again:
+            raise ItemError(
+                f"a key must stand once, not again as '{key}'",
+                where=f"{self.file}:{line} {thing}".rstrip(),
+                remedy=f"it is given in line {first} already: rename or drop one",
+            )
 
-class ForeignError(UserError):
-    """A file of another tool that cannot be taken over."""
+
+class ItemError(UserError):
+    """Something in a YAML file that does not hold."""
 
 
 def load(path: Path, what: str) -> Item:
     """The file as items.
 
     Args:   what: what the file must be, for messages: "ZigZag's YAML".
-    Errors: ForeignError where it cannot be read or is no YAML.
+    Errors: ItemError where it cannot be read or is no YAML.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         remedy = "give a network to weft run as it is" if path.suffix == ".onnx" else "save it as UTF-8"
-        raise ForeignError(f"the file must be {what}, not other bytes", where=str(path), remedy=remedy) from error
+        raise ItemError(f"the file must be {what}, not other bytes", where=str(path), remedy=remedy) from error
     except OSError as error:
-        raise ForeignError(f"the file must be readable, not: {error.strerror}", where=str(path)) from error
+        raise ItemError(f"the file must be readable, not: {error.strerror}", where=str(path)) from error
     try:
         node = YAML(typ="rt", pure=True).compose(text)
         if node is None:
-            raise ForeignError(f"the file must be {what}, not empty", where=str(path))
+            raise ItemError(f"the file must be {what}, not empty", where=str(path))
         return _item(node, path)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise ForeignError(
+        raise ItemError(
             f"the file must be well-formed YAML, not this: {error.problem}",
             where=f"{path}:{mark.line + 1}" if mark else str(path),
             remedy="check indentation, colons, brackets and quotes just before it",
         ) from error
     except YAMLError as error:
         first = str(error).splitlines()[0]
-        raise ForeignError(f"the file must be well-formed YAML, not this: {first}", where=str(path)) from error
+        raise ItemError(f"the file must be well-formed YAML, not this: {first}", where=str(path)) from error
     except RecursionError as error:
-        raise ForeignError("the file must not nest this deeply", where=str(path), remedy="write it flatter") from error
+        raise ItemError("the file must not nest this deeply", where=str(path), remedy="write it flatter") from error
 
 
 def _item(node: Node, path: Path) -> Item:
     line = node.start_mark.line + 1
     if node.anchor is not None:
-        raise ForeignError(
+        raise ItemError(
             f"values must be written out, not shared by the anchor '&{node.anchor}'",
             where=f"{path}:{line}",
             remedy="repeat the value",
@@ -92,7 +101,7 @@ def _item(node: Node, path: Path) -> Item:
         for key, child in node.value:
             here = key.start_mark.line + 1
             if not isinstance(key, ScalarNode):
-                raise ForeignError("a key must be a word, not a list or a mapping", where=f"{path}:{here}")
+                raise ItemError("a key must be a word, not a list or a mapping", where=f"{path}:{here}")
             name = str(key.value)
             if name in keys:
                 again.append((name, here, keys[name]))
@@ -105,7 +114,7 @@ def _item(node: Node, path: Path) -> Item:
     if isinstance(node, ScalarNode) and kind in SCALARS:
         return Item(SCALARS[kind](node.value), path, line)
     tag = str(node.tag).replace(_YAML, "!!")
-    raise ForeignError(
+    raise ItemError(
         f"values must be text, numbers, lists or mappings, not '{tag}'", where=f"{path}:{line}", remedy="drop the tag"
     )
 
@@ -117,12 +126,12 @@ class Part:
         item:  the mapping.
         thing: what it describes, for messages ("memory 'l1'").
         known: every key that it may have.
-    Errors: ForeignError, here for what is no mapping or has a key nobody knows, in each method for its value.
+    Errors: ItemError, here for what is no mapping or has a key nobody knows, in each method for its value.
     """
 
     def __init__(self, item: Item, thing: str, known: Iterable[str]) -> None:
         if not isinstance(item.value, dict):
-            raise ForeignError(
+            raise ItemError(
                 f"{thing or 'the file'} must be a mapping of keys to values, not {_shown(item)}", where=item.where()
             )
         self.item = item
@@ -130,7 +139,7 @@ class Part:
         names = list(known)
         for key in item.value:
             if key not in names:
-                raise ForeignError(
+                raise ItemError(
                     f"a key must be one that is known here, not '{key}'",
                     where=item.where(thing, key),
                     remedy=suggestion(key, names),
@@ -140,9 +149,9 @@ class Part:
         """Whether the key is given, and not as nothing."""
         return key in self.item.value and self.item.value[key].value is not None
 
-    def error(self, key: str, message: str, remedy: str | None = None) -> ForeignError:
+    def error(self, key: str, message: str, remedy: str | None = None) -> ItemError:
         """A complaint about the value of a key."""
-        return ForeignError(message, where=self.item.where(self.thing, key), remedy=remedy)
+        return ItemError(message, where=self.item.where(self.thing, key), remedy=remedy)
 
     def get(self, key: str) -> Item:
         if not self.has(key):
@@ -191,7 +200,7 @@ class Part:
             if not isinstance(item.value, str) or (known and item.value not in known):
                 what = f"one of {', '.join(known)}" if known else "text"
                 remedy = suggestion(item.value, known) if known and isinstance(item.value, str) else None
-                raise ForeignError(
+                raise ItemError(
                     f"each of {key} must be {what}, not {_shown(item)}", where=item.where(self.thing), remedy=remedy
                 )
             found.append(item.value)
@@ -201,7 +210,7 @@ class Part:
         found = []
         for item in self.items(key):
             if isinstance(item.value, bool) or not isinstance(item.value, int) or item.value < least:
-                raise ForeignError(
+                raise ItemError(
                     f"each of {key} must be a whole number of at least {least}, not {_shown(item)}",
                     where=item.where(self.thing),
                 )
@@ -212,6 +221,7 @@ class Part:
         value = self.get(key).value
         if not isinstance(value, dict):
             raise self.error(key, f"{key} must be a mapping of names, not {_shown(self.get(key))}")
+        self.get(key).once("")
         return value
 
     def repeated(self) -> list[str]:

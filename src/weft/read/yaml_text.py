@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 WIDTH = 120
+LONGEST_KEY = 1000
+"""A longer key is marked as one: YAML looks no further for the colon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,8 @@ def render(entries: Iterable[Entry], indent: int = 0) -> str:
     lines: list[str] = []
     pad = " " * indent
     for entry in entries:
-        head = f"{pad}{entry.key}:" + (f" {entry.value}" if isinstance(entry.value, str) else "")
+        key = entry.key if len(entry.key) <= LONGEST_KEY else f"? {entry.key}\n{pad}"
+        head = f"{pad}{key}:" + (f" {entry.value}" if isinstance(entry.value, str) else "")
         if len(entry.comments) == 1 and len(head) + 4 + len(entry.comments[0]) <= WIDTH:
             head += f"  # {entry.comments[0]}"
         else:
@@ -57,7 +59,7 @@ def comment(text: str, indent: int = 0) -> list[str]:
 
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
-_TAKEN = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
+_TAKEN = frozenset({"true", "false", "null", "yes", "no", "on", "off"})
 
 
 def quoted(text: str) -> str:
@@ -66,7 +68,13 @@ def quoted(text: str) -> str:
     >>> quoted("conv1"), quoted("a: b"), quoted("no")
     ('conv1', '"a: b"', '"no"')
     """
-    return text if _PLAIN.fullmatch(text) and text.lower() not in _TAKEN else json.dumps(text)
+    if _PLAIN.fullmatch(text) and text.lower() not in _TAKEN:
+        return text
+    return '"' + "".join(char if char.isprintable() and char not in '"\\' else _escaped(char) for char in text) + '"'
+
+
+def _escaped(char: str) -> str:
+    return f"\\{char}" if char in '"\\' else f"\\U{ord(char):08x}"
 
 
 def listed(words: Iterable[str]) -> str:
