@@ -68,6 +68,19 @@ def test_check_says_when_no_core_takes_an_op(weft, no_softmax):
     assert "no core takes softmax ops: softmax" in weft("check", "resnet8", "--chip", no_softmax).out
 
 
+def test_check_says_the_elements_of_every_operand_as_a_file_sets_them(weft, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "p.yaml").write_text('"*": {weights: 4}\nconv: {inputs: 6}\n')
+    lines = {
+        line.split()[0]: line for line in weft("check", "resnet8", "--precision", "p.yaml").out.splitlines() if line
+    }
+    assert "I:6 W:4 O:f32" in lines["conv"]
+    assert lines["precision"].split(maxsplit=1)[1].strip() == (
+        "assumed 6-bit I of 1, 4-bit W of 10 tensors, as 'p.yaml' says"
+    )
+    assert "float32 in 4 bit" in lines["weight"]
+
+
 def test_check_goes_on_after_a_bad_file(weft, tmp_path):
     (tmp_path / "bad.yaml").write_text("name: x\n")
     got = weft("check", "bad.yaml", "tpu_like")

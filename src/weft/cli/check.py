@@ -27,11 +27,12 @@ def check(
     files: o.Files,
     chip: o.MaybeChip = None,
     dim: o.Dims = None,
+    precision: o.PrecisionName = "chip",
     verbose: o.Verbose = False,
     debug: o.Debug = False,
 ) -> int:
     """Read models and chips and say what they hold; a file that cannot be read gives one line per problem."""
-    dims = o.dims_of(dim)
+    dims, precision = o.dims_of(dim), o.precision_of(precision)
     from weft.read.chip import read_chip
 
     silicon = read_chip(chip) if chip else None
@@ -45,7 +46,7 @@ def check(
             if kind == "chip":
                 _chip(screen, file, verbose)
             else:
-                _model(screen, file, silicon, dims, verbose)
+                _model(screen, file, silicon, dims, precision, verbose)
         except UserError as error:
             complain_of(error)
             failed = True
@@ -74,15 +75,9 @@ def _chip(screen: Console, file: str, verbose: bool) -> None:
     show_chip(screen, read_chip(file), verbose)
 
 
-def _model(screen: Console, file: str, chip: Chip | None, dims: dict[str, int], verbose: bool) -> None:
+def _model(screen: Console, file: str, chip: Chip | None, dims: dict[str, int], precision: str, verbose: bool) -> None:
     from weft.cli.check_model import show_model
-    from weft.read import load
-    from weft.read.fold import fold
-
-    if chip is None:
-        show_model(screen, fold(load(file, dims), frozenset()), None, None, verbose)
-        return
     from weft.run.run import prepared
 
-    workload, assumed = prepared(file, chip, dims, "chip")
+    workload, assumed = prepared(file, chip, dims, precision)
     show_model(screen, workload, chip, assumed, verbose)

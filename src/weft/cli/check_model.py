@@ -47,6 +47,7 @@ def _facts(workload: Workload, chip: Chip | None, assumed: str | None) -> list[t
         ("ops", f"{len(workload.ops)} made of {len(workload.nodes)} nodes, {amount(workload.macs)} MACs"),
         ("params", f"{amount(sum(t.elements for t in weights))} in {size(sum(t.size_bits for t in weights))}"),
     ]
+    pairs.append(("precision", f"assumed {assumed}" if assumed else "as the model gives it"))
     if chip is None:
         return [*pairs, ("cores", "--chip CHIP says which of its cores take each op, and what they fold")]
     unable: dict[str, list[str]] = {}
@@ -58,7 +59,6 @@ def _facts(workload: Workload, chip: Chip | None, assumed: str | None) -> list[t
     ]
     return [
         *pairs,
-        ("precision", f"assumed {assumed}" if assumed else "as the model gives it"),
         ("cores", "; ".join(reasons) or f"every op has a core of '{chip.name}'"),
     ]
 

@@ -44,6 +44,8 @@ def manifest(result: RunResult, options: Mapping[str, Any]) -> dict[str, Any]:
 def short_hash(result: RunResult, options: Mapping[str, Any]) -> str:
     """Ten hex digits of inputs and options; paths are no part of it, what is in the files is."""
     chosen = {key: value for key, value in options.items() if key not in ("model", "chip")}
+    if file_hash(str(options.get("precision", ""))):
+        del chosen["precision"]  # its widths are in the workload
     return digest([digest(result.workload), digest(result.chip), chosen, result.seed])[:10]
 
 

@@ -162,10 +162,13 @@ def streaming_problem(mapper: Mapper, op: Op, core: Core, chip: Chip) -> Problem
     return mapper.problem(op, setting_for(op, core, chip, every, {}))
 
 
-def prepared(model: str | Any, chip: Chip, dims: Map[str, int] | None, precision: str) -> tuple[Workload, str | None]:
+def prepared(
+    model: str | Any, chip: Chip | None, dims: Map[str, int] | None, precision: str
+) -> tuple[Workload, str | None]:
     """The network as this chip runs it: folded, and priced at the chip's precision where the model is float.
 
-    Args:    precision: "chip", "model" (at its own), or a file that sets widths (of the rest, the chip's count).
+    Args:    chip: None where none is chosen yet: quantisers alone are folded, and nothing is assumed.
+             precision: "chip", "model" (at its own), or a file that sets widths (of the rest, the chip's count).
     Returns: the network, and what was assumed of its precision and set by the file, in words.
     """
     entries = () if precision in PRECISIONS else read_widths(Path(precision))
@@ -173,10 +176,10 @@ def prepared(model: str | Any, chip: Chip, dims: Map[str, int] | None, precision
     if not workload.ops:
         raise ModelError("a network must have at least one op to run", where=model_name(model))
     names = {op.name for op in workload.ops} | {tensor.name for tensor in workload.tensors}
-    workload = fold(workload, chip.folds)
-    if precision == "model":
-        return workload, None
-    workload, assumed = assume_precision(workload, chip.precision)
+    workload = fold(workload, chip.folds if chip else frozenset())
+    assumed = None
+    if chip is not None and precision != "model":
+        workload, assumed = assume_precision(workload, chip.precision)
     if not entries:
         return workload, assumed
     workload, given = set_widths(workload, entries, names)
