@@ -15,7 +15,7 @@ def unary(op_type: str, **attributes: float | str) -> Build:
     """A builder of one node with one input; attributes are fixed."""
 
     def build(net: Net, call: Call) -> None:
-        data = net.tensor(call, "input") if net.has(call, "input") else net.tensor(call)
+        data = net.data(call)
         kept = net.dtype(net.output(call)) if net.dtype(net.output(call)) in _FLOATS else net.dtype(data)
         net.emit(call, op_type, [net.cast(call, data, kept, "input")], **attributes)
 

@@ -99,7 +99,7 @@ def _rank(call: Call) -> int:
 
 def upsample(net: Net, call: Call) -> None:
     """upsample_*: a Resize to the size of the output."""
-    data = net.tensor(call, "input") if net.has(call, "input") else net.tensor(call)
+    data = net.data(call)
     mode = "nearest" if "nearest" in call.op else "cubic" if "bicubic" in call.op else "linear"
     corners = "align_corners" if net.flag(call, "align_corners") else "half_pixel"
     aligned = "asymmetric" if "nearest" in call.op and "exact" not in call.op else corners
@@ -185,4 +185,4 @@ def dropout(net: Net, call: Call) -> None:
     """Dropout, which does nothing at inference."""
     if net.flag(call, "train") or net.flag(call, "training"):
         raise net.refuse(call, "dropout must be off", "call eval() before exporting")
-    net.emit(call, "Dropout", [net.tensor(call, "input")])
+    net.emit(call, "Dropout", [net.data(call)])

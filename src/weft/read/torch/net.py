@@ -59,6 +59,10 @@ class Net:
             raise self._bad(call, name, "a tensor")
         return value.name
 
+    def data(self, call: Call) -> str:
+        """The tensor that a call works on: `input`, or `self` as variants name it."""
+        return self.tensor(call, "input" if self.has(call, "input") else "self")
+
     def tensors(self, call: Call, name: str) -> tuple[str, ...]:
         """Argument `name`, which is a list of tensors."""
         value = call.arguments.get(name)

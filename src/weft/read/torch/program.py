@@ -39,10 +39,14 @@ Value: TypeAlias = "bool | int | float | str | Ref | Dtype | Unread | tuple[Valu
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """Shape and element type of a tensor; `dtype` is numpy's name ("bfloat16")."""
+    """Shape and element type of a tensor; `dtype` is numpy's name ("bfloat16").
+
+    `strides` are the program's, in elements; () of tensors that only the translation has.
+    """
 
     shape: tuple[int, ...]
     dtype: str
+    strides: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +166,7 @@ class _Reader:
         self.constants: dict[str, str] = {}
         self.parameters: list[str] = []
         self.nodes: list[Any] = []
-        self.tensors: dict[str, tuple[str, tuple[Size, ...]]] = {}
+        self.tensors: dict[str, tuple[str, tuple[Size, ...], tuple[Size, ...]]] = {}
         self.sym_ints: dict[str, Size] = {}
         self.sym_inputs: list[str] = []
         self.hints: dict[str, int] = {}
@@ -176,7 +180,8 @@ class _Reader:
         for name, meta in graph["tensor_values"].items():
             self.part = f"tensor '{name}'"
             dtype = _DTYPES.get(_whole(meta["dtype"]), "a type that is not known")
-            self.tensors[_text(name)] = (dtype, tuple(self._size(size) for size in _list(meta["sizes"])))
+            shape, strides = (tuple(self._size(size) for size in _list(meta[key])) for key in ("sizes", "strides"))
+            self.tensors[_text(name)] = (dtype, shape, strides)
         for name, size in graph["sym_int_values"].items():
             self.part = f"size '{name}'"
             self.sym_ints[_text(name)] = self._size(size)
@@ -308,7 +313,7 @@ def _places(reader: _Reader) -> dict[str, tuple[str, str]]:
 
 def _metas(reader: _Reader, sizes: Mapping[str, int], where: str) -> dict[str, Meta]:
     metas = {}
-    for name, (dtype, shape) in reader.tensors.items():
+    for name, (dtype, shape, strides) in reader.tensors.items():
         reader.part = f"the shape of '{name}'"
         for i, size in enumerate(shape):
             if not _known(size, sizes):
@@ -317,7 +322,9 @@ def _metas(reader: _Reader, sizes: Mapping[str, int], where: str) -> dict[str, M
                     where=where,
                     remedy="export the part of the network in front of it",
                 )
-        metas[name] = Meta(tuple(_size(size, sizes) for size in shape), dtype)
+        known = all(_known(size, sizes) for size in strides)
+        steps = tuple(_size(size, sizes) for size in strides) if known else ()
+        metas[name] = Meta(tuple(_size(size, sizes) for size in shape), dtype, steps)
     return metas
 
 

@@ -19,6 +19,20 @@ def reshape(net: Net, call: Call) -> None:
         net.emit(call, "Reshape", [data, net.whole(call, "shape", shape)])
 
 
+def as_strided(net: Net, call: Call) -> None:
+    """Another shape over the same memory, where that is a reshape: axes of one set aside, sizes and strides agree."""
+    meta = net.meta(net.tensor(call))
+    wanted = tuple(zip(net.ints(call, "size"), net.ints(call, "stride"), strict=True))
+    given = tuple(zip(meta.shape, meta.strides, strict=True))
+    if [pair for pair in wanted if pair[0] > 1] != [pair for pair in given if pair[0] > 1] or (
+        net.integer(call, "storage_offset", 0)
+    ):
+        raise net.refuse(
+            call, "a view by strides must show its tensor's elements in their order", "use reshape, permute or unfold"
+        )
+    reshape(net, call)
+
+
 def same(argument: str = "self") -> Build:
     """A builder of what leaves its values alone: clone, contiguous, detach, alias."""
 
@@ -271,15 +285,49 @@ def index_select(net: Net, call: Call) -> None:
 
 
 def index(net: Net, call: Call) -> None:
-    """Positions along one axis; by several tensors at once is not read."""
+    """Positions along one axis, or along the leading axes at once, each by a tensor of whole numbers."""
+    data, out = net.tensor(call), net.output(call)
     stated = net.given(call, "indices")
-    found = [(i, item) for i, item in enumerate(stated if isinstance(stated, tuple) else ()) if isinstance(item, Ref)]
-    if len(found) != 1 or net.dtype(found[0][1].name) == "bool":
+    found = [
+        (i, item.name) for i, item in enumerate(stated if isinstance(stated, tuple) else ()) if isinstance(item, Ref)
+    ]
+    axes = [i for i, _ in found]
+    leading = axes == list(range(len(axes)))
+    if not found or any(net.dtype(name) == "bool" for _, name in found) or (len(found) > 1 and not leading):
         raise net.refuse(
-            call, "a tensor must be indexed along one axis at a time, by whole numbers", "index one axis after another"
+            call,
+            "a tensor must be indexed along one axis, or along its leading axes, by whole numbers",
+            "index one axis after another",
         )
-    axis, item = found[0]
-    net.emit(call, "Gather", [net.tensor(call), item.name], axis=axis)
+    if len(found) == 1:
+        net.emit(call, "Gather", [data, found[0][1]], axis=axes[0])
+        return
+    shape = net.shape(out)[: len(net.shape(out)) - (len(net.shape(data)) - len(found))]
+    columns = []
+    for i, name in found:
+        target = net.whole(call, f"wide{i}.shape", shape)
+        wide = net.part(call, f"wide{i}", "Expand", [net.cast(call, name, "int64", f"whole{i}"), target], shape)
+        columns.append(net.reshaped(call, wide, (*shape, 1), f"column{i}"))
+    rows = net.part(call, "rows", "Concat", columns, (*shape, len(found)), axis=len(shape))
+    net.emit(call, "GatherND", [data, rows])
+
+
+def difference(net: Net, call: Call) -> None:
+    """Each element less the one before it along an axis, what is put in front and behind included."""
+    data, out = net.tensor(call), net.output(call)
+    axis = net.axis(call, "dim", len(net.shape(data)), -1)
+    if net.integer(call, "n", 1) != 1:
+        raise net.refuse(call, "a difference must be taken once", "call diff as often")
+    parts = [net.tensor(call, n) for n in ("prepend",) if net.has(call, n)]
+    parts += [data, *(net.tensor(call, n) for n in ("append",) if net.has(call, n))]
+    shape = list(net.shape(out))
+    shape[axis] += 1
+    whole = net.part(call, "whole", "Concat", parts, tuple(shape), axis=axis) if len(parts) > 1 else data
+    ends = []
+    for part, start, end in (("later", 1, shape[axis]), ("sooner", 0, shape[axis] - 1)):
+        inputs = [net.whole(call, f"{part}.{i}", [n]) for i, n in enumerate((start, end, axis))]
+        ends.append(net.part(call, part, "Slice", [whole, *inputs], net.shape(out)))
+    net.emit(call, "Sub", ends)
 
 
 def gather(net: Net, call: Call) -> None:

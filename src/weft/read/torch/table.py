@@ -47,9 +47,11 @@ from weft.read.torch.layers import (
 from weft.read.torch.matrix import addmm, attention, baddbmm, einsum, linear, matmul, mm, outer
 from weft.read.torch.net import Build
 from weft.read.torch.shape import (
+    as_strided,
     channel_shuffle,
     concat,
     copy,
+    difference,
     embedding,
     expand,
     flip,
@@ -101,6 +103,7 @@ _VIEWS: dict[str, Build] = {
     **_all("slice narrow", slice_),
     **_all("dropout feature_dropout alpha_dropout", dropout),
     "select": select,
+    "as_strided": as_strided,
 }
 """Operators whose result may share memory with their input."""
 
@@ -199,6 +202,7 @@ BUILDERS: dict[str, Build] = {
     "embedding": embedding,
     "index_select": index_select,
     "index": index,
+    "diff": difference,
     "gather": gather,
     "triu": triangle(upper=True),
     "tril": triangle(upper=False),
