@@ -97,10 +97,13 @@ def check_json(target: str | None) -> None:
     if target is None or target == "-":
         return
     path = Path(target)
-    if path.is_dir() or not path.parent.is_dir():
+    if os.path.isdir(path) or not os.path.isdir(path.parent):
         raise OptionError(f"--json must name a file in a folder that exists, or -, not '{target}'")
-    if not os.access(path.parent, os.W_OK):
-        raise OptionError(f"--json must name a file that can be written, not '{target}'")
+    from weft.report.files import why_not
+
+    reason = why_not(path)
+    if reason:
+        raise OptionError(f"--json must name a file that can be written, not '{target}': {reason}")
 
 
 def write_json(value: object, target: str | None) -> None:

@@ -13,7 +13,8 @@ from typing import Annotated
 import typer
 
 from weft.cli import check, importing, init, library, mapping, run
-from weft.cli.guard import complain
+from weft.cli.guard import complain, complain_of
+from weft.cli.usage import usage_error
 
 app = typer.Typer(
     name="weft",
@@ -71,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A usage error of whichever click typer brings along; all else is caught where commands are guarded.
         if not hasattr(error, "format_message"):
             raise
-        complain(f"error: {error.format_message()}")
+        complain_of(usage_error(error, list(sys.argv[1:] if arguments is None else arguments)))
         return 2
     return code if isinstance(code, int) else 0
 

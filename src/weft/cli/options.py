@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -175,7 +176,7 @@ def dims_of(given: list[str] | None) -> dict[str, int]:
 
 def precision_of(given: str) -> str:
     """`--precision`: chip, model, or a file that is there."""
-    if given in ("chip", "model") or Path(given).is_file():
+    if given in ("chip", "model") or os.path.isfile(given):
         return given
     raise OptionError(
         f"--precision must be chip, model or an existing YAML file, not '{given}'",

@@ -35,9 +35,7 @@ def run(
     budget: o.Budget = 60,
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out", metavar="DIR", help="The run folder; by default weft-runs/<model>-<chip>-<hash>.", file_okay=False
-        ),
+        typer.Option("--out", metavar="DIR", help="The run folder; by default weft-runs/<model>-<chip>-<hash>."),
     ] = None,
     json: o.JsonFile = None,
     verbose: o.Verbose = False,
@@ -82,9 +80,16 @@ def run(
         "precision": precision,
         "budget": budget,
     }
-    folder = write_run_folder(result, out, {"model": model, "chip": chip, **settings})
-    write_json(result.to_json(), json)
+    folder: Path | None = None
+    unwritten: OptionError | None = None
+    try:
+        folder = write_run_folder(result, out, {"model": model, "chip": chip, **settings})
+        write_json(result.to_json(), json)
+    except OptionError as error:
+        unwritten = error  # a full disk, say: the result is shown all the same
     show_run(console(to_stderr=json == "-"), result, folder, verbose)
+    if unwritten:
+        raise unwritten
     if result.proof.ok:
         return DONE
     broken = len(result.proof.violations) + len(result.proof.replay_differences)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def show_run(screen: Console, result: RunResult, folder: Path, verbose: bool) -> None:
+def show_run(screen: Console, result: RunResult, folder: Path | None, verbose: bool) -> None:
     """Summary, ops, cores, links, memories, chart, proof, notes, and where the run folder is."""
     key_values(screen, f"{result.model} on {result.chip.name}", facts(result))
     _ops(screen, result)
@@ -48,7 +48,8 @@ def show_run(screen: Console, result: RunResult, folder: Path, verbose: bool) ->
     for difference in result.proof.replay_differences[: None if verbose else 5]:
         screen.print(f"  {difference}", style="red")
     show_notes(screen, result.notes, verbose)
-    key_values(screen, "", (("run folder", str(folder)),))
+    if folder is not None:
+        key_values(screen, "", (("run folder", str(folder)),))
 
 
 def key_values(screen: Console, title: str, pairs: Sequence[tuple[str, str]]) -> None:

@@ -5,6 +5,7 @@ Imports are lazy: `import weft.read` loads no onnx.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,7 +46,7 @@ def load(model: str | Any, dims: Mapping[str, int] | None = None) -> Workload:
             names = ", ".join(dims)
             raise ModelError(f"sizes stand in a network's text form, and {names} is none of it", where=model)
         return read_workload(path)
-    if path.suffix == ".onnx" or path.exists():
+    if path.suffix == ".onnx" or os.path.exists(path):
         return read_onnx(path, dims)
     raise ModelError(
         f"a network must be a zoo name or the path of an .onnx or .pt2 file, not '{model}'",

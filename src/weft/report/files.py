@@ -14,6 +14,8 @@ def write_text(path: Path, text: str) -> None:
 
     Errors: OptionError where the place cannot be written.
     """
+    if path.exists() and not path.is_file():
+        return _write_through(path, text)
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
@@ -32,6 +34,26 @@ def write_text(path: Path, text: str) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _write_through(path: Path, text: str) -> None:
+    """Write to what is no file (a pipe, a device): replacing it would take it away."""
+    try:
+        with path.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def why_not(path: Path) -> str | None:
+    """Why no file can be written at `path`, whose folder exists; None where one can."""
+    if path.exists() and not path.is_file():
+        return None if os.access(path, os.W_OK) else "Permission denied"
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
+            return None
+    except OSError as error:
+        return error.strerror
 
 
 def cannot_write(path: Path, error: OSError) -> OptionError:

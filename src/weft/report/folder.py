@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
@@ -14,7 +15,7 @@ from typing import Any
 from weft.errors import OptionError
 from weft.model.schedule import LaneLoad, PortLoad, Residency, Schedule, Task, Transfer, Use
 from weft.model.workload import Box
-from weft.report.files import cannot_write, write_text
+from weft.report.files import cannot_write, why_not, write_text
 from weft.report.identity import manifest, short_hash
 from weft.report.page import page
 from weft.run import RunResult
@@ -25,8 +26,17 @@ Json = dict[str, Any]
 
 def check_folder(out: Path | None) -> None:
     """Complain about a place that a run folder cannot go to, before the work starts."""
-    if out is not None and out.exists() and not out.is_dir():
-        raise OptionError(f"--out must be a folder, not the file '{out}'")
+    folder = out or DEFAULT
+    there = next(path for path in (folder, *folder.parents, Path.cwd()) if os.path.lexists(path))
+    if not there.is_dir():
+        given = f"the file '{out}'" if there == folder else f"'{folder}' below the file '{there}'"
+        raise OptionError(f"--out must be a folder, not {given}")
+    reason = why_not(there / "manifest.json")
+    if reason:
+        raise OptionError(
+            f"the run folder must go to a place that can be written, not '{folder}': {reason}",
+            remedy="name another with --out",
+        )
 
 
 def write_run_folder(result: RunResult, out: Path | None, options: Mapping[str, Any]) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from weft.cost.units import passes
-from weft.errors import ModelError, OptionError, suggestion
+from weft.errors import ModelError, OptionError, nearest, suggestion
 from weft.mapper import Objective
 from weft.mapper.solve import value
 from weft.model.chip import Chip, Core
@@ -239,4 +239,8 @@ def _spatial(given: str) -> Spatial:
 
 def _choice(option: str, given: str, known: tuple[str, ...]) -> None:
     if given not in known:
-        raise OptionError(f"--{option} must be one of {', '.join(known)}, not '{given}'")
+        near = nearest(given, known)
+        raise OptionError(
+            f"--{option} must be one of {', '.join(known)}, not '{given}'",
+            remedy=f"did you mean '{near}'?" if near else None,
+        )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from weft.chips import library, library_path
 from weft.errors import ChipError
 from weft.model.chip import Chip
 from weft.read.chip.build import build
-from weft.read.chip.document import is_file, load
+from weft.read.chip.document import load
 from weft.read.chip.form import chip_schema, parse_form
 
 __all__ = ["chip_schema", "library", "library_path", "read_chip"]
@@ -31,13 +32,17 @@ def read_chip(source: str | Path) -> Chip:
 
 def _find(source: str | Path) -> Path:
     path = Path(source)
-    if is_file(path):
+    if path.suffix in (".onnx", ".pt2"):
+        raise ChipError(
+            f"a chip must be a library name or a YAML file, not the network '{source}'",
+            remedy="networks stand before --chip: weft run MODEL --chip CHIP",
+        )
+    if os.path.isfile(path):  # false, not an error, for names that no file can have
         return path
     looks_like_a_file = isinstance(source, Path) or path.suffix in (".yaml", ".yml") or len(path.parts) > 1
-    if not looks_like_a_file:
+    if not looks_like_a_file and not os.path.isdir(path):
         return library_path(str(source))
-    names = ", ".join(library())
     raise ChipError(
-        f"a chip must be a YAML file that exists, not '{source}'",
-        remedy=f"or name a library chip: {names}",
+        f"a chip must be a YAML file that exists, not {'the folder ' if os.path.isdir(path) else ''}'{source}'",
+        remedy=f"or name a library chip: {', '.join(library())}",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -169,7 +170,7 @@ def _follow(core: Document, path: Path, trail: tuple[Path, ...], thing: str, fil
     name = core.data["from"]
     if not isinstance(name, str):
         raise ChipError(f"'from' must name a core file, not {shown(name)}", where=where, remedy="give its path")
-    target = next((folder / name for folder in (path.parent, DIRECTORY) if is_file(folder / name)), None)
+    target = next((folder / name for folder in (path.parent, DIRECTORY) if os.path.isfile(folder / name)), None)
     if target is None:
         cores = ", ".join(sorted(f"cores/{file.name}" for file in (DIRECTORY / "cores").glob("*.yaml")))
         raise ChipError(
@@ -188,14 +189,6 @@ def _follow(core: Document, path: Path, trail: tuple[Path, ...], thing: str, fil
     places = {(): core.places[()]} | places | {loc: place for loc, place in core.places.items() if loc != ("from",)}
     problems = [problem for problem in base.problems if problem.loc[:1] == () or problem.loc[0] not in own]
     return Document(base.data | own, places, [*problems, *core.problems])
-
-
-def is_file(path: Path) -> bool:
-    """Whether `path` is a file; false for names that no file can have."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
 
 
 def shown(value: object) -> str:

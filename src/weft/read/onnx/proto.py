@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,8 @@ def open_file(path: Path) -> Any:
 
     Errors: ModelError where there is no such file, or it holds no ONNX network.
     """
-    if not path.is_file():
-        problem = "a folder" if path.is_dir() else "a path where there is none"
+    if not os.path.isfile(path):  # false, not an error, for names that no file can have
+        problem = "a folder" if os.path.isdir(path) else "a path where there is none"
         raise ModelError(
             f"the model must be an existing ONNX file, not {problem}",
             where=str(path),
