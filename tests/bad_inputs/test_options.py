@@ -135,8 +135,8 @@ CASES = {
     ),
     "a chip as network": (
         "run chip.yaml --chip tpu_like",
-        "a network must be a zoo name or the path of an .onnx or .pt2 file, not the YAML file 'chip.yaml'; "
-        "a chip is given with --chip",
+        "chip.yaml:1: the file must be a network in weft's text form, beginning with 'workload: NAME'; "
+        "a chip goes to --chip; other tools' files are read by weft import",
     ),
     "a chip file that is not there": (
         "run resnet8 --chip none.yaml",
