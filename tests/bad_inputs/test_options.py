@@ -38,7 +38,7 @@ CASES = {
         f"{MAP} --obj energy",
         "an option of 'weft map' must be one that it has, not '--obj'; did you mean '--objective'?",
     ),
-    "no model": ("run", "MODEL must be given; a zoo name (weft models), an .onnx or a .pt2 file"),
+    "no model": ("run", "MODEL must be given; a zoo name (weft models), an .onnx, .pt2 or .workload.yaml file"),
     "no chip": ("run resnet8", "--chip must be given; a library name (weft chips) or a YAML file"),
     "no mapping": (
         "evaluate resnet8 --chip tpu_like",
