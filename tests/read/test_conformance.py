@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from weft.model.workload import intersect
+
 SCRIPT = Path(__file__).parents[2] / "docs" / "conformance.py"
 LEAST_READ = 1500
 LEAST_READ_AS_THEY_STAND = 1450
@@ -79,11 +81,16 @@ def test_what_an_op_reads_is_written_before_or_given():
     for result in read():
         workload = result.workload
         made = {tensor.name for tensor in workload.tensors if tensor.role in ("input", "weight")}
-        ends = {op.output.tensor: index for index, op in enumerate(workload.ops)}
+        boxes = {}
+        for index, op in enumerate(workload.ops):
+            boxes.setdefault(op.output.tensor, []).append((index, op.output.box(op.whole())))
         for index, op in enumerate(workload.ops):
             for operand in op.inputs:
                 root = workload.root(operand.tensor)
-                assert root in made or ends.get(root, index) < index, (result.case.name, op.name, operand.tensor)
+                box = workload.root_box(operand.tensor, operand.box(op.whole()))
+                needed = [when for when, written in boxes.get(root, []) if intersect(written, box) is not None]
+                assert root in made or needed, (result.case.name, op.name, operand.tensor)
+                assert all(when < index for when in needed), (result.case.name, op.name, operand.tensor)
                 assert tuple(axis.size for axis in operand.axes) == workload.tensor(operand.tensor).shape
 
 

@@ -38,6 +38,7 @@ from weft.read.onnx.pick import (
 from weft.read.onnx.pool import global_pool, pool, reduce
 from weft.read.onnx.qoperator import FOREIGN, TWINS, dynamic_quantize, on_integers
 from weft.read.onnx.quantise import dequantize, quantize
+from weft.read.onnx.recurrent import recurrent
 from weft.read.onnx.rotary import rotary
 from weft.read.onnx.sample import grid_sample, roi_align
 
@@ -56,6 +57,7 @@ BUILDERS: dict[str, Builder] = {
     "MatMul": matmul,
     "Einsum": einsum,
     "Attention": attention,
+    **_all("LSTM GRU RNN", recurrent),
     "RotaryEmbedding": rotary,
     "BatchNormalization": batch_normalization,
     **_all("MaxPool AveragePool LpPool", pool),
@@ -115,5 +117,9 @@ BUILDERS: dict[str, Builder] = {
 }
 BUILDERS.update((key, on_integers(BUILDERS[twin.onnx])) for key, twin in TWINS.items())
 
-WRITTEN = {"Split": 1 << 30, "Attention": 3, "MaxPool": 2, "TopK": 2, "Dropout": 2, "DynamicQuantizeLinear": 3}
+WRITTEN = {
+    "Split": 1 << 30,
+    **dict.fromkeys(("Attention", "LSTM", "DynamicQuantizeLinear"), 3),
+    **dict.fromkeys(("GRU", "RNN", "MaxPool", "TopK", "Dropout"), 2),
+}
 """Outputs that a builder writes, where it is not the first alone."""
