@@ -162,3 +162,15 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(MappingError) as error:
         read_mappings(path)
     assert str(error.value) == f"a mapping file must be one that can be read, not '{path}': No such file or directory"
+
+
+def test_zigzags_yaml_is_told_what_it_lacks(tmp_path: Path) -> None:
+    path = tmp_path / "map.yaml"
+    path.write_text("- name: default\n  spatial_mapping: {D1: ['K, 32']}\n  temporal_ordering: [[OX, 112]]\n")
+    with pytest.raises(MappingError) as refused:
+        read_mappings(path)
+    assert str(refused.value) == (
+        f"{path}: a mapping must say in which memory each loop of each operand lies, and ZigZag's YAML leaves that to "
+        "its search; evaluate takes the mappings that ZigZag found, as JSON; weft import zigzag --mapping takes the "
+        "array's side of the YAML"
+    )

@@ -19,7 +19,7 @@ Examples:
 ZIGZAG_EXAMPLES = """\b
 Examples:
   weft import zigzag tpu_like.yaml --mapping tpu_like_mapping.yaml --out chip.yaml
-  weft import zigzag accelerator.yaml > chip.yaml; weft run resnet8 --chip chip.yaml
+  weft import zigzag layers.yaml --out net.workload.yaml; weft run net.workload.yaml --chip chip.yaml
 """
 STREAM_EXAMPLES = """\b
 Examples:
@@ -33,7 +33,7 @@ Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where t
 
 @guarded
 def zigzag(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="An accelerator in ZigZag's YAML.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An accelerator or a workload in ZigZag's YAML.")],
     mapping: Annotated[
         Path | None,
         typer.Option(
@@ -45,7 +45,7 @@ def zigzag(
     out: Out = None,
     debug: o.Debug = False,
 ) -> int:
-    """Write ZigZag's accelerator as a weft chip."""
+    """Write ZigZag's accelerator as a weft chip, or its layers as a network."""
     from weft.read.foreign import import_zigzag
 
     return _write(import_zigzag(file, mapping), out)
@@ -83,6 +83,6 @@ def app() -> typer.Typer:
     """`weft import` with its two commands."""
     group = typer.Typer(name="import", help=HELP, epilog=EXAMPLES, rich_markup_mode=None, add_completion=False)
     group.callback(invoke_without_command=True)(_top)
-    group.command("zigzag", short_help="An accelerator of ZigZag's.", epilog=ZIGZAG_EXAMPLES)(zigzag)
+    group.command("zigzag", short_help="An accelerator or a workload of ZigZag's.", epilog=ZIGZAG_EXAMPLES)(zigzag)
     group.command("stream", short_help="An accelerator of Stream's.", epilog=STREAM_EXAMPLES)(stream)
     return group

@@ -8,6 +8,8 @@ Layouts:
   memory]}, "spatial_mapping": text, "spatial_mapping_exact": text}]}`, loops inner to outer, innermost memory first;
   the spatial texts read `{O: [[], [(K, 32), (C, 3)], [], []], W: ..., I: ...}`, one list per array level. Of the two
   the exact one counts where it is given. What else a layer states (its energy, say) is left alone.
+
+ZigZag's YAML is none of them: it says what lies on the array and, at most, the order of loops, not where operands rest.
 """
 
 from __future__ import annotations
@@ -35,6 +37,14 @@ def read_mappings(path: str | Path) -> tuple[NamedMapping, ...]:
     except (OSError, UnicodeDecodeError) as error:
         what = error.strerror if isinstance(error, OSError) else "no UTF-8 text"
         raise MappingError(f"a mapping file must be one that can be read, not '{path}': {what}") from error
+    if path.suffix in (".yaml", ".yml"):
+        raise MappingError(
+            "a mapping must say in which memory each loop of each operand lies, and ZigZag's YAML leaves that to its "
+            "search",
+            where=str(path),
+            remedy="evaluate takes the mappings that ZigZag found, as JSON; weft import zigzag --mapping takes the "
+            "array's side of the YAML",
+        )
     found = _read_json(text, str(path)) if text.lstrip().startswith(("{", "[")) else _read_text(text, str(path))
     if not found:
         raise MappingError("a mapping file must hold at least one mapping, not none", where=str(path))

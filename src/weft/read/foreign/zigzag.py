@@ -9,9 +9,11 @@ from pathlib import Path
 from weft.model.workload import SLOTS, Slot
 from weft.read.foreign.core import CORE_KEYS, ForeignCore, read_core, word
 from weft.read.foreign.dataflow import MappingFile, assume, laid, lay_out, read_mapping
+from weft.read.foreign.layers import read_layers
 from weft.read.foreign.parts import CLOCK, FOLDS, accumulator_of, core_entries, memory_entries
 from weft.read.foreign.verify import verified
 from weft.read.items import Item, ItemError, Part, load
+from weft.read.workload import write_workload
 from weft.read.yaml_text import Entry, comment, listed, quoted, render
 
 WHAT = "ZigZag's YAML"
@@ -21,7 +23,7 @@ HELPERS = "assumed: ZigZag's file has one core; pools and all other operators ru
 def import_zigzag(path: Path, mapping: Path | None = None) -> str:
     """The weft YAML for one of ZigZag's files, ending in a newline.
 
-    Args:   path: an accelerator.   mapping: the mapping file that says what lies on its array.
+    Args:   path: an accelerator or a workload.   mapping: the mapping file that says what lies on its array.
     Errors: ItemError, of all that does not hold at once; ChipError where what it describes is no whole chip.
     """
     item = load(path, WHAT)
@@ -32,6 +34,15 @@ def import_zigzag(path: Path, mapping: Path | None = None) -> str:
             where=str(path),
             remedy=f"weft import zigzag ACCELERATOR --mapping {path.name}",
         )
+    if kind == "workload":
+        if mapping is not None:
+            raise ItemError(
+                "a mapping file must come with an accelerator, not with layers",
+                where=str(path),
+                remedy="weft finds the mapping of each layer: weft map MODEL --chip CHIP",
+            )
+        head = comment(f"Imported from ZigZag's {path.name}: its layers; what ZigZag prices at nothing is not in it.")
+        return "".join(f"{line}\n" for line in head) + write_workload(read_layers(item))
     laid_out = None if mapping is None else read_mapping(load(mapping, WHAT))
     return verified(_chip(item, laid_out), path)
 
