@@ -275,3 +275,27 @@ def test_blocks_of_rows_are_looked_up_too():
     net = read(gathered(axis=0, block=5, zero=False))
     axes = {item.tensor: [(axis.size, axis.scattered) for axis in item.axes] for item in net.ops[0].operands}
     assert axes["s"] == [(2, True), (32, False)]
+
+
+def test_packed_weights_that_are_made_on_the_way_are_refused():
+    model, _ = nbits()
+    model.graph.input.append(helper.make_tensor_value_info("b", TensorProto.UINT8, [6, 4, 16]))
+    kept = [tensor for tensor in model.graph.initializer if tensor.name != "b"]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+    with pytest.raises(ModelError) as caught:
+        read_model(model)
+    assert str(caught.value) == (
+        "net: node 'op': weights, scales and zero points of MatMulNBits must be constants of their own; "
+        "export the network again"
+    )
+
+
+def test_packed_weights_that_are_too_few_are_refused():
+    model, _ = nbits()
+    next(item for item in model.graph.node[0].attribute if item.name == "N").i = 7
+    with pytest.raises(ModelError) as caught:
+        read_model(model)
+    assert str(caught.value) == (
+        "net: node 'op': the weights must hold 128 x 7 numbers, not 384 bytes; export the network again"
+    )

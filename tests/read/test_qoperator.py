@@ -319,3 +319,11 @@ def test_a_width_known_only_at_run_time_is_refused():
         "net: node 'quant.y': the width of Quant must be one constant number, not 'b'; "
         "simplify the model (for example with onnxslim) so that it is one"
     )
+
+
+def test_an_operator_on_integers_without_its_scales_is_refused():
+    with pytest.raises(ModelError) as caught:
+        read([node("QLinearAdd", ["x", "s", "z", "x"], ["y"], name="a", domain=MS)], IMAGE)
+    assert str(caught.value) == (
+        "net: node 'a': QLinearAdd must have every tensor and its scale, and has 4 inputs; export the network again"
+    )

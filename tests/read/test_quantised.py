@@ -7,6 +7,7 @@ import pytest
 from interpret import make_model, random
 from onnx import TensorProto, helper
 
+from weft.errors import ModelError
 from weft.model.chip import Precision
 from weft.read.fold import fold
 from weft.read.onnx import read_model
@@ -253,3 +254,41 @@ def test_a_network_that_only_quantises():
     net = read([node("QuantizeLinear", ["x", "s"], ["y"], name="q")])
     assert ops(net) == [("q", ())]
     assert types(net, "q") == {"I": "float32", "O": "uint8 per tensor"}
+
+
+def refused(nodes, weights=None, inputs=None):
+    model = make_model(nodes, inputs or IMAGE, {"y": None}, STEP | KERNEL | (weights or {}), opset=21)
+    with pytest.raises(ModelError) as caught:
+        read_model(model)
+    return str(caught.value)
+
+
+def test_scales_that_fit_no_axis_are_refused():
+    nodes = [node("QuantizeLinear", ["x", "five"], ["y"], name="q")]
+    assert refused(nodes, {"five": np.ones(5, F32)}) == (
+        "net: node 'q': scales and zero points must be one number, or one for each index of axis 1 of [1, 3, 8, 8], "
+        "not of shape [5]; export the network again"
+    )
+
+
+def test_scales_that_fit_no_block_are_refused():
+    nodes = [node("QuantizeLinear", ["x", "five"], ["y"], name="q", axis=2, block_size=4)]
+    assert refused(nodes, {"five": np.ones((1, 3, 5, 8), F32)}) == (
+        "net: node 'q': scales and zero points must be one number, or one for each block of 4 along axis 2 of "
+        "[1, 3, 8, 8], not of shape [1, 3, 5, 8]; export the network again"
+    )
+
+
+def test_a_quantiser_without_a_scale_is_refused():
+    assert refused([node("QuantizeLinear", ["x"], ["y"], name="q")]) == (
+        "net: node 'q': QuantizeLinear must have at least 2 inputs, not 1; export the network again"
+    )
+
+
+def test_a_quantiser_of_booleans_is_refused():
+    nodes = [node("Greater", ["x", "s"], ["g"]), node("QuantizeLinear", ["g", "s"], ["y"], name="q")]
+    assert read_model(make_model(nodes, IMAGE, {"y": None}, STEP)).tensor("y").bits == 8
+    nodes = [node("QuantizeLinear", ["x", "s"], ["q"]), node("DequantizeLinear", ["b_", "s"], ["y"], name="d")]
+    assert refused(nodes, {"b_": np.ones(3, bool)}) == (
+        "net: node 'd': what is quantised must be integers or floats, not bool; export the network again"
+    )

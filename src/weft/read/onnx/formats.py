@@ -62,7 +62,7 @@ class Formats:
 
     def per(self, name: str, shape: tuple[int, ...], axis: int, block: int = 0) -> tuple[int | None, int]:
         """(axis, block) that the scale `name` has in a tensor of `shape`."""
-        several = math.prod(self.infos[name].shape) > 1
+        several = math.prod(self.infos[name].shape) > 1 and bool(shape)
         return (axis % max(1, len(shape)) if several or block else None), block
 
 
@@ -93,7 +93,40 @@ def quantiser_info(node: Node, infos: Mapping[str, Info], at: str) -> Info:
 def linear(formats: Formats, node: Node, numbers: str) -> tuple[TensorType, Hashable]:
     """Format and grid of `numbers`, the quantised side of a QuantizeLinear or DequantizeLinear."""
     info, block = formats.infos[numbers], node.integer("block_size", 0)
+    _check_scales(formats, node, info)
     return scaled(formats, info, node.given(1), node.given(2), node.integer("axis", 1), block)
+
+
+def _check_scales(formats: Formats, node: Node, info: Info) -> None:
+    """A scale is one number, a row with one for each index of the axis, or a tensor with one for each block.
+
+    Errors: ModelError where it is none of these, and for numbers that cannot be scaled.
+    """
+    at = f"{formats.where}: node '{node.name}'"
+    if not info.dtype.startswith(("int", "uint", "float", "bfloat")):
+        raise ModelError(
+            f"what is quantised must be integers or floats, not {info.dtype}",
+            where=at,
+            remedy="export the network again",
+        )
+    rank, block = len(info.shape), node.integer("block_size", 0)
+    axis = node.integer("axis", 1) % max(1, rank)
+    for name in filter(None, node.inputs[1:3]):
+        shape = formats.infos[name].shape
+        if math.prod(shape) == 1 and not block:
+            continue
+        if block > 0 and rank:
+            wanted = tuple(-(-size // block) if i == axis else size for i, size in enumerate(info.shape))
+        else:
+            wanted = info.shape[axis : axis + 1]
+        if shape != wanted or block < 0:
+            per = f"block of {block} along axis {axis}" if block else f"index of axis {axis}"
+            raise ModelError(
+                f"scales and zero points must be one number, or one for each {per} of {list(info.shape)}, "
+                f"not of shape {list(shape)}",
+                where=at,
+                remedy="export the network again",
+            )
 
 
 def scaled(
@@ -155,7 +188,7 @@ def clipped(formats: Formats, node: Node) -> TensorType | None:
         value = formats.known[name]() if name in formats.known else None
         if before.kind != "int" or value is None or value.size != 1:
             return None
-        bounds.append(int(value.reshape(-1)[0]))
+        bounds.append(int(np.nan_to_num(np.asarray(value, dtype=np.float64).reshape(-1)[0])))
     low, high = bounds
     if low < 0:
         bits = max((-low - 1).bit_length(), max(0, high).bit_length()) + 1

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Container, Mapping
 from dataclasses import replace
 
 from weft.errors import ModelError
@@ -34,10 +35,8 @@ def matmul_nbits(graph: Graph, node: Node) -> Emitted:
             remedy="quantise without act-order",
         )
     if graph.shape(data)[-1] != k:
-        raise ModelError(
-            f"the inner sizes of a matrix product must agree, not {graph.shape(data)[-1]} and {k}",
-            where=graph.at(node),
-            remedy="export the network again",
+        raise _refused(
+            graph.at(node), f"the inner sizes of a matrix product must agree, not {graph.shape(data)[-1]} and {k}"
         )
     zero = node.given(3)
     type_ = TensorType("int", bits, signed=False, scaled=True, axis=0, block=block, zero_point=bool(zero))
@@ -82,11 +81,7 @@ def _packed(graph: Graph, zero: str, bits: int) -> Scale:
 def _sizes(at: str, node: Node) -> tuple[int, int, int]:
     sizes, bits = [node.integer(name, 0) for name in ("K", "N", "block_size")], node.integer("bits", 4)
     if min(sizes) < 1 or not 1 <= bits <= 8:
-        raise ModelError(
-            f"K, N and block_size must be positive and bits from 1 to 8, not {sizes} and {bits}",
-            where=at,
-            remedy="export the network again",
-        )
+        raise _refused(at, f"K, N and block_size must be positive and bits from 1 to 8, not {sizes} and {bits}")
     return sizes[0], sizes[1], sizes[2]
 
 
@@ -98,20 +93,31 @@ def unpacked_shape(node: Node, infos: Mapping[str, Info]) -> tuple[int, ...]:
     return (*info.shape[:-1], info.shape[-1] * (8 // max(1, node.integer("bits", 4))))
 
 
-def nbits_info(node: Node, infos: Mapping[str, Info], at: str) -> Info:
+def nbits_info(node: Node, infos: Mapping[str, Info], known: Container[str], at: str) -> Info:
     """The output of the two operators, by their definitions.
 
-    Errors: ModelError for too few inputs, and for sizes that are missing.
+    Errors: ModelError for too few inputs, weights that are not there when the network starts, and sizes that are not.
     """
+    table, other = (1, 0) if node.key == MATMUL else (0, 1)
     if not all(map(node.given, range(3))):
-        raise ModelError(
-            f"{node.op_type} must have at least 3 inputs, not {sum(map(bool, node.inputs))}",
-            where=at,
-            remedy="export the network again",
-        )
+        raise _refused(at, f"{node.op_type} must have at least 3 inputs, not {sum(map(bool, node.inputs))}")
+    constants = [name for name in (node.inputs[table], *node.inputs[2:4]) if name]
+    unknown = [name for name in constants if name not in known]
+    if unknown or len({node.inputs[other], *constants}) <= len(constants):
+        raise _refused(at, f"weights, scales and zero points of {node.op_type} must be constants of their own")
+    shape, packed = infos[node.inputs[other]].shape, math.prod(infos[node.inputs[table]].shape)
     if node.key == MATMUL:
-        data = infos[node.inputs[0]]
-        return Info((*data.shape[:-1], _sizes(at, node)[1]), data.dtype)
-    table, indices = unpacked_shape(node, infos), infos[node.inputs[1]].shape
-    where = node.integer("gather_axis", 0) % len(table)
-    return Info((*table[:where], *indices, *table[where + 1 :]), infos[node.inputs[2]].dtype)
+        k, n, _ = _sizes(at, node)
+        if not shape or 8 * packed < k * n * node.integer("bits", 4):
+            raise _refused(at, f"the weights must hold {k} x {n} numbers, not {packed} bytes")
+        return Info((*shape[:-1], n), infos[node.inputs[other]].dtype)
+    table_shape = infos[node.inputs[table]].shape
+    if not table_shape or node.integer("bits", 4) not in (2, 4, 8) or node.integer("block_size", 128) < 1:
+        raise _refused(at, "a table must have rows of 2, 4 or 8 bits in blocks of at least 1")
+    unpacked = unpacked_shape(node, infos)
+    where = node.integer("gather_axis", 0) % len(unpacked)
+    return Info((*unpacked[:where], *shape, *unpacked[where + 1 :]), infos[node.inputs[2]].dtype)
+
+
+def _refused(at: str, message: str) -> ModelError:
+    return ModelError(message, where=at, remedy="export the network again")

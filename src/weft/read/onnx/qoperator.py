@@ -125,14 +125,23 @@ def on_integers(builder: Builder) -> Builder:
     return build
 
 
-def outputs_as_twin(node: Node, infos: Mapping[str, Info]) -> tuple[Node, dict[str, Info], str | None]:
+def outputs_as_twin(node: Node, infos: Mapping[str, Info], at: str) -> tuple[Node, dict[str, Info], str | None]:
     """What shape inference is asked in place of an operator on integers outside the default operator set.
 
     Returns: a node of the default operator set, types of its inputs for it, and the type of the output (None: as it
              follows).
+    Errors:  ModelError for inputs that are left out.
     """
     twin = twin_of(node)
     assert twin is not None
+    least = len(twin.inputs) - (twin.onnx in ("Conv", "Gemm"))  # a bias may be left out
+    needed = [*twin.inputs[: max(1, least)], *(i for triple in twin.scaled for i in triple[:2])]
+    if not twin.inputs or not all(map(node.given, needed)):
+        raise ModelError(
+            f"{node.op_type} must have every tensor and its scale, and has {sum(map(bool, node.inputs))} inputs",
+            where=at,
+            remedy="export the network again",
+        )
     asked = as_twin(node, twin)
     quantised = {node.given(position) for position, _, _ in twin.scaled}
     floats = {

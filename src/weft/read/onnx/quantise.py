@@ -155,7 +155,7 @@ def settle(graph: Graph, formats: Formats) -> Graph:
             same[source, grid] = output
             formats.types[output], formats.grids[output] = type_, grid
             shown = roots.get(source, source)
-            if shown in graph.inputs:
+            if shown in graph.inputs and "float" in graph.infos[shown].dtype:
                 formats.types.setdefault(shown, type_of(graph.infos[shown].dtype))  # read as it comes
             if remark:
                 notes.append(Note(node.name, remark.removeprefix("; ")))

@@ -41,10 +41,13 @@ def outputs_of(raw: Raw, node: Node, infos: Mapping[str, Info], known: Mapping[s
     at = f"{raw.where}: node '{node.name}'"
     if node.key in FOREIGN or node.op_type in LINEAR:
         return {node.outputs[0]: quantiser_info(node, infos, at)}
+    if node.key == "DynamicQuantizeLinear" and node.given(0):
+        infos_ = (Info(infos[node.inputs[0]].shape, "uint8"), Info((), "float32"), Info((), "uint8"))
+        return {name: info for name, info in zip(node.outputs, infos_, strict=False) if name}
     if node.key in (MATMUL, GATHER):
-        return {node.outputs[0]: _positive(node.outputs[0], nbits_info(node, infos, at), at)}
+        return {node.outputs[0]: _positive(node.outputs[0], nbits_info(node, infos, known, at), at)}
     if node.domain and node.key in TWINS:
-        asked, types, dtype = outputs_as_twin(node, infos)
+        asked, types, dtype = outputs_as_twin(node, infos, at)
         found = outputs_of(raw, asked, types, known)
         return {name: Info(info.shape, dtype or info.dtype) for name, info in found.items()}
     schema = schema_of(node)
@@ -92,7 +95,7 @@ def outputs_of(raw: Raw, node: Node, infos: Mapping[str, Info], known: Mapping[s
                 remedy="check the shapes" if reason else "simplify the model (for example with onnxslim)",
             )
         empty = node.key in _MAY_BE_EMPTY or any(not elements(infos[name].shape) for name in node.inputs if name)
-        result[output] = info if empty else _positive(output, info, at)
+        result[output] = info if empty and min(info.shape, default=0) >= 0 else _positive(output, info, at)
     return result
 
 
@@ -113,7 +116,10 @@ def _same_shape(node: Node, infos: Mapping[str, Info]) -> Info | None:
         return inputs[0]
     if BUILDERS[node.key] is elementwise:
         dtype = "bool" if node.op_type in COMPARISONS else inputs[-1].dtype
-        return Info(tuple(int(n) for n in np.broadcast_shapes(*(info.shape for info in inputs))), dtype)
+        try:
+            return Info(tuple(int(n) for n in np.broadcast_shapes(*(info.shape for info in inputs))), dtype)
+        except ValueError:  # shapes that do not broadcast
+            return None
     return None
 
 
