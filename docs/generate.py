@@ -1,4 +1,4 @@
-"""Writes the pages that are made from the code: docs/cli.md (every command's help) and docs/chip.schema.json."""
+"""Writes what the code says: docs/cli.md (every command's help), docs/chip.schema.json, a list in docs/torch.md."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 from weft.read.chip import chip_schema
+from weft.read.torch.table import BUILDERS
 
 HERE = Path(__file__).parent
 COMMANDS = (
@@ -34,11 +36,22 @@ def help_of(*words: str) -> str:
     return done.stdout.rstrip()
 
 
+def torch_operators() -> str:
+    """The operators of aten that are read, in lines."""
+    names = " ".join(f"`{name}`" for name in sorted(BUILDERS, key=lambda name: name.strip("_")))
+    return textwrap.fill(names, 120, break_long_words=False, break_on_hyphens=False)
+
+
 def main() -> None:
-    """Both pages."""
+    """All pages."""
     parts = ["# Commands\n\nMade by `make docs` from the help texts.\n", f"```\n{help_of()}\n```\n"]
     parts += [f"## weft {name}\n\n```\n{help_of(*name.split())}\n```\n" for name in COMMANDS]
     (HERE / "cli.md").write_text("\n".join(parts), "utf-8")
+    page = (HERE / "torch.md").read_text("utf-8")
+    head, rest = page.split("made by `make docs` -->\n")
+    tail = rest[rest.index("<!-- end -->") :]
+    page = f"{head}made by `make docs` -->\n{torch_operators()}\n{tail}"
+    (HERE / "torch.md").write_text(page, "utf-8")
     (HERE / "chip.schema.json").write_text(json.dumps(chip_schema(), indent=2) + "\n", "utf-8")
 
 

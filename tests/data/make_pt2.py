@@ -1,8 +1,9 @@
 """Writes the torch exports in tests/data/pt2, and what PyTorch computes with them (expected.npz).
 
-Needs PyTorch and NumPy: `python tests/data/make_pt2.py`. Every network is saved twice, as torch.export gives it and
-after run_decompositions() (`<name>.core.pt2`). The files are those of torch.export.save but for three things: sample
-inputs are left out, folders are cut from the file names in stack traces, and entries are compressed.
+Needs PyTorch, torchvision and NumPy: `python tests/data/make_pt2.py`. Every network is saved twice, as torch.export
+gives it and after run_decompositions() (`<name>.core.pt2`). The files are those of torch.export.save but for three
+things: sample inputs are left out, folders are cut from the file names in stack traces, and entries are compressed.
+ResNet-18 is torchvision's, once and without weights.
 """
 
 from __future__ import annotations
@@ -267,13 +268,13 @@ def networks() -> dict[str, tuple[nn.Module, tuple[Tensor, ...], object]]:
     }
 
 
-def write(program: torch.export.ExportedProgram, path: Path) -> None:
-    """Save a program as a small archive without sample inputs and folders."""
+def write(program: torch.export.ExportedProgram, path: Path, without: tuple[str, ...] = ("/sample_inputs/",)) -> None:
+    """Save a program as a small archive, `without` entries and without folders in stack traces."""
     whole = io.BytesIO()
     torch.export.save(program, whole)
     with zipfile.ZipFile(whole) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as target:
         for name in source.namelist():
-            if "/sample_inputs/" in name:
+            if any(part in name for part in without):
                 continue
             data = source.read(name)
             if name.endswith("models/model.json"):
@@ -296,6 +297,10 @@ def main() -> None:
             expected[f"{name}/out{i}"] = tensor.detach().numpy()
         write(program, HERE / f"{name}.pt2")
         write(program.run_decompositions(), HERE / f"{name}.core.pt2")
+    from torchvision.models import resnet18
+
+    program = torch.export.export(resnet18(weights=None).eval(), (torch.zeros(1, 3, 224, 224),))
+    write(program, HERE / "resnet18.pt2", ("/sample_inputs/", "/weights/weight_"))
     np.savez_compressed(HERE / "expected.npz", **expected)
     print(f"{len(list(HERE.glob('*.pt2')))} files, {sum(f.stat().st_size for f in HERE.iterdir())} B", file=sys.stderr)
 

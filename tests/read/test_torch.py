@@ -10,6 +10,7 @@ from onnx import helper
 
 from weft.model.workload import MAC_KINDS
 from weft.read import load
+from weft.read.fold import fold
 from weft.read.onnx import read_model
 
 FILES = Path(__file__).parent.parent / "data" / "pt2"
@@ -82,6 +83,14 @@ def test_the_same_network_as_onnx_has_the_same_ops():
     for op, other in zip(workload.ops, twin.ops, strict=True):
         assert (op.kind, op.onnx, op.macs) == (other.kind, other.onnx, other.macs)
         assert [(o.name, o.slot, o.axes) for o in op.operands] == [(o.name, o.slot, o.axes) for o in other.operands]
+
+
+def test_resnet_18_of_torchvision_is_the_library_s_but_for_batch_normalisation():
+    """The library's has it folded into the convolutions, as every chip of the library does."""
+    exported = fold(read("resnet18"), frozenset({"BatchNormalization"}))
+    library = load("resnet18")
+    assert [(op.kind, op.onnx, op.dims) for op in exported.ops] == [(op.kind, op.onnx, op.dims) for op in library.ops]
+    assert exported.macs == library.macs == 1_814_073_344
 
 
 @pytest.mark.parametrize(

@@ -127,15 +127,17 @@ def test_json_that_is_nested_without_end(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("version", "given"),
-    [({"major": 5, "minor": 3}, "5.3"), ({"major": 9, "minor": 0}, "9.0"), ("8.20", "none"), (None, "none")],
+    ("version", "given", "way"),
+    [
+        ({"major": 5, "minor": 3}, "5.3", "export it again with a newer PyTorch"),
+        ({"major": 9, "minor": 0}, "9.0", "export it with an older PyTorch"),
+        ("8.20", "none", "export it again with a newer PyTorch"),
+        (None, "none", "export it again with a newer PyTorch"),
+    ],
 )
-def test_a_schema_of_another_version(tmp_path, version, given):
+def test_a_schema_of_another_version(tmp_path, version, given, way):
     path = edited(tmp_path, "cnn", lambda program, graph: program.update(schema_version=version))
-    assert refused(path) == (
-        f"the program must follow version 8 of torch.export's schema, not {given}; export it again with PyTorch 2.8 "
-        "or later"
-    )
+    assert refused(path) == f"the program must follow version 8 of torch.export's schema, not {given}; {way}"
 
 
 @pytest.mark.parametrize(
@@ -309,4 +311,14 @@ def test_a_shape_that_its_call_does_not_make(tmp_path):
     assert refused(path) == (
         "a tensor must have the shape that its calls make, and 'mul' is stated [1, 12, 8, 9] and follows as "
         "[1, 12, 8, 8]; save the program again with torch.export.save"
+    )
+
+
+@pytest.mark.parametrize("suffix", ["pt", "pth"])
+def test_a_pickled_module(tmp_path, suffix):
+    path = tmp_path / f"net.{suffix}"
+    path.write_bytes(b"PK")
+    assert refused(path) == (
+        "a network must be an .onnx or .pt2 file, not pickled or scripted by PyTorch; "
+        "export it: torch.export.save(torch.export.export(module, inputs), 'net.pt2')"
     )

@@ -15,7 +15,10 @@ from weft.read.torch.program import parse
 
 FILES = Path(__file__).parent.parent / "data" / "pt2"
 SIZES = {"cnn": {"x_0": 2}, "llama": {"x_0": 2, "x_1": 6}}
-NAMES = sorted(path.name for path in FILES.glob("*.pt2") if path.name not in ("memory.pt2", "written.pt2"))
+LEFT_OUT = {"memory.pt2", "written.pt2", "resnet18.pt2"}
+"""Refused before they are decomposed; without weights."""
+
+NAMES = sorted({path.name for path in FILES.glob("*.pt2")} - LEFT_OUT)
 
 
 @pytest.mark.parametrize("name", NAMES)

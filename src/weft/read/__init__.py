@@ -46,6 +46,12 @@ def load(model: str | Any, dims: Mapping[str, int] | None = None) -> Workload:
             names = ", ".join(dims)
             raise ModelError(f"sizes stand in a network's text form, and {names} is none of it", where=model)
         return read_workload(path)
+    if path.suffix in (".pt", ".pth"):
+        raise ModelError(
+            "a network must be an .onnx or .pt2 file, not pickled or scripted by PyTorch",
+            where=model,
+            remedy="export it: torch.export.save(torch.export.export(module, inputs), 'net.pt2')",
+        )
     if path.suffix == ".onnx" or os.path.exists(path):
         return read_onnx(path, dims)
     raise ModelError(

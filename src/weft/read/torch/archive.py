@@ -68,7 +68,7 @@ def open_archive(source: Path | io.BytesIO, where: str) -> Archive:
 
 
 def _program_name(archive: zipfile.ZipFile, where: str) -> str:
-    """The entry with the program: models/<name>.json below the archive's root, or where PyTorch put it before 2.8."""
+    """The entry with the program: models/<name>.json below the archive's root, or at it, as older files have it."""
     names = archive.namelist()
     found = [name for name in names if name.endswith(".json") and name.split("/")[-2:-1] == ["models"]]
     found = found or [name for name in names if name == _OLD_NAME]
@@ -102,11 +102,12 @@ def _check_schema(document: Any, where: str) -> None:
     major = version.get("major") if isinstance(version, dict) else None
     if major != SCHEMA:
         minor = version.get("minor") if isinstance(version, dict) else None
+        newer = isinstance(major, int) and major > SCHEMA
         given = f"{major}.{minor}" if isinstance(major, int) and isinstance(minor, int) else "none"
         raise ModelError(
             f"the program must follow version {SCHEMA} of torch.export's schema, not {given}",
             where=where,
-            remedy="export it again with PyTorch 2.8 or later",
+            remedy="export it with an older PyTorch" if newer else "export it again with a newer PyTorch",
         )
 
 
