@@ -269,6 +269,37 @@ def test_a_condition_that_is_known_only_at_run_time():
     )
 
 
+def looped(count, going_on="keep"):
+    """A Loop that adds x to y each time, as long as `going_on` says."""
+    value, made = helper.make_tensor_value_info, helper.make_empty_tensor_value_info
+    body = helper.make_graph(
+        [node("Add", ["a", "x"], ["b"]), node("Less", ["b", "limit"], ["keep"]), node("Identity", ["c"], ["on"])],
+        "body",
+        [value("i", TensorProto.INT64, []), value("c", TensorProto.BOOL, []), value("a", TensorProto.FLOAT, [2])],
+        [made(going_on), made("b")],
+    )
+    nodes = [node("Loop", [count, "", "x"], ["y"], name="l", body=body)]
+    return make_model(nodes, {"x": [2], "n": []}, {"y": [2]}, {"three": np.array(3), "limit": random(2)})
+
+
+def test_a_loop_whose_count_is_known_only_at_run_time():
+    assert refused(looped("n", "on")) == (
+        "net: node 'l': the number of iterations of Loop must be a constant, not 'n'; unroll it"
+    )
+
+
+def test_a_loop_that_may_end_early():
+    assert refused(looped("three")) == (
+        "net: node 'l': a Loop must run to its end, and this one decides at run time; unroll it"
+    )
+
+
+def test_a_loop_without_a_body():
+    assert of([node("Loop", ["n", "", "x"], ["y"], name="l")], {"x": [2]}, {"y": [2]}, {"n": np.array(3)}) == (
+        "net: node 'l': Loop must have a graph as its body; export the network again"
+    )
+
+
 def test_a_network_in_training_mode():
     weights = {"s": random(3), "b": random(3), "m": random(3), "v": random(3)}
     nodes = [node("BatchNormalization", ["x", *weights], ["y"], name="bn", training_mode=1)]
@@ -318,14 +349,15 @@ def test_symbols_and_unknown_operators_come_all_at_once():
     nodes = [
         node("Foo", ["a"], ["f"], name="f1"),
         node("Foo", ["f"], ["g"], name="f2"),
-        node("Scan", ["g"], ["h"], name="branch"),
+        node("Unique", ["g"], ["h"], name="branch"),
         node("Foo", ["h", "b"], ["y"], name="f3", domain="mine"),
     ]
     assert lines(make_model(nodes, {"a": ["batch", 3], "b": ["batch", None]}, {"y": None})) == [
         "net: input 'a' and 1 more: every dim must have a size, and axis 0 is the symbol 'batch'; give --dim batch=N",
         "net: input 'b': every dim must have a size, and axis 1 has none; give --dim b_1=N",
         "net: node 'f1' and 1 more: every operator must be one that weft knows, not Foo; export the network without it",
-        "net: node 'branch': every operator must be one that weft knows, not Scan; unroll it",
+        "net: node 'branch': every operator must be one that weft knows, not Unique; "
+        "the size of its result is known only at run time: end the network before it",
         "net: node 'f3': every operator must be one that weft knows, not Foo of domain 'mine'; "
         "export the network with standard ONNX operators",
     ]

@@ -599,3 +599,35 @@ def test_the_scores_of_attention_that_someone_asks_for_are_those_of_its_definiti
     workload = of([attention], given, {"y": None, "s": None}, opset=23)
     assert "s" in {tensor.name for tensor in workload.tensors if tensor.role == "output"}
     assert notes(workload)[0].startswith("att: Attention inlined by ONNX's definition: ")
+
+
+def test_a_loop_of_constant_length_is_written_out():
+    value = helper.make_tensor_value_info
+    body = helper.make_graph(
+        [node("Add", ["a", "w"], ["b"], name="add"), node("Identity", ["c"], ["on"]), node("Relu", ["b"], ["r"])],
+        "body",
+        [value("i", TensorProto.INT64, []), value("c", TensorProto.BOOL, []), value("a", TensorProto.FLOAT, [2])],
+        [helper.make_empty_tensor_value_info(name) for name in ("on", "b", "r")],
+    )
+    nodes = [node("Loop", ["n", "", "x"], ["y", "z"], name="l", body=body)]
+    workload = of(nodes, {"x": [2]}, {"y": [2], "z": [3, 2]}, {"n": np.array(3), "w": random(2)})
+    assert [str(op) for op in workload.ops if op.kind == "elementwise"] == [
+        f"l/{i}/{name} elementwise G2" for i in range(3) for name in ("add", "Relu_2")
+    ]
+    assert [op.onnx for op in workload.ops if op.kind == "copy"] == ["Concat"] * 3
+    assert notes(workload)[0].startswith("l: Loop unrolled: ")
+
+
+def test_a_scan_reads_a_row_at_each_step_also_backwards():
+    value = helper.make_tensor_value_info
+    body = helper.make_graph(
+        [node("Add", ["s", "row"], ["t"], name="add"), node("Identity", ["t"], ["out"])],
+        "body",
+        [value("s", TensorProto.FLOAT, [4]), value("row", TensorProto.FLOAT, [4])],
+        [helper.make_empty_tensor_value_info(name) for name in ("t", "out")],
+    )
+    nodes = [node("Scan", ["h", "x"], ["y", "z"], name="s", num_scan_inputs=1, scan_input_directions=[1], body=body)]
+    workload = of(nodes, {"h": [4], "x": [3, 4]}, {"y": [4], "z": [3, 4]})
+    rows = [op.operands[0].axes[0].offset for op in workload.ops if op.onnx == "Gather"]
+    assert rows == [2, 1, 0]
+    assert sum(op.kind == "elementwise" for op in workload.ops) == 3

@@ -80,16 +80,16 @@ def call(node: Node, function: Any) -> tuple[Node, ...]:
     Their names and tensors are `<node>/<own name>`, but for the tensors that go in and out. References to the
     function's attributes get the call's values, or the function's defaults; what neither gives is left out.
     """
-    renamed = {name: node.given(i) for i, name in enumerate(function.input)}
+    names = {name: node.given(i) for i, name in enumerate(function.input)}
     for i, name in enumerate(function.output):
-        if i < len(node.outputs) and node.outputs[i] and name not in renamed:
-            renamed[name] = node.outputs[i]
+        if i < len(node.outputs) and node.outputs[i] and name not in names:
+            names[name] = node.outputs[i]
     values = {attribute.name: attribute for attribute in function.attribute_proto}
     values.update((attribute.name, attribute) for attribute in node.proto.attribute)
-    protos = [_renamed(proto, node.name, renamed, values) for proto in function.node]
+    protos = [renamed(proto, node.name, names, values) for proto in function.node]
     for i, name in enumerate(function.output):
         if name in function.input and i < len(node.outputs) and node.outputs[i]:
-            protos.append(onnx.helper.make_node("Identity", [renamed[name]], [node.outputs[i]]))
+            protos.append(onnx.helper.make_node("Identity", [names[name]], [node.outputs[i]]))
     opset = next((entry.version for entry in function.opset_import if entry.domain in DEFAULT_DOMAINS), node.opset)
     return tuple(named(protos, opset, f"{node.name}/"))
 
@@ -100,17 +100,17 @@ def branch(node: Node, graph: Any) -> tuple[tuple[Node, ...], dict[str, Any]]:
     What the branch reads from outside keeps its name; its own nodes and tensors are `<node>/<own name>`.
     """
     own = {tensor.name: f"{node.name}/{tensor.name}" for tensor in graph.initializer}
-    renamed = own | {name: f"{node.name}/{name}" for inner in graph.node for name in inner.output if name}
-    protos = [_renamed(proto, "", renamed, None) for proto in graph.node]
+    names = own | {name: f"{node.name}/{name}" for inner in graph.node for name in inner.output if name}
+    protos = [renamed(proto, "", names, None) for proto in graph.node]
     for inner, outer in zip(graph.output, node.outputs, strict=False):
         if outer:
-            protos.append(onnx.helper.make_node("Identity", [renamed.get(inner.name, inner.name)], [outer]))
+            protos.append(onnx.helper.make_node("Identity", [names.get(inner.name, inner.name)], [outer]))
     weights = {own[tensor.name]: tensor for tensor in graph.initializer}
     return tuple(named(protos, node.opset, f"{node.name}/")), weights
 
 
-def _renamed(proto: Any, prefix: str, names: dict[str, str], values: Mapping[str, Any] | None) -> Any:
-    """A copy of a node with other tensor names.
+def renamed(proto: Any, prefix: str, names: dict[str, str], values: Mapping[str, Any] | None) -> Any:
+    """A copy of a node with other names of tensors.
 
     Args:    prefix: goes before tensors that `names` lacks; "" keeps them.
              values: attributes that references stand for; None leaves references as they are.
@@ -145,7 +145,7 @@ def _rename_graph(graph: Any, prefix: str, names: dict[str, str], values: Mappin
     for items in (graph.input, graph.initializer, graph.output, graph.value_info):
         for item in items:
             item.name = _name(item.name, prefix, names)
-    nodes: Sequence[Any] = [_renamed(node, prefix, names, values) for node in graph.node]
+    nodes: Sequence[Any] = [renamed(node, prefix, names, values) for node in graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
 

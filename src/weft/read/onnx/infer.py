@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -18,8 +20,9 @@ from weft.read.onnx.quantise import of_constants, settle
 from weft.read.onnx.shapes import outputs_of
 from weft.read.onnx.table import BUILDERS, WRITTEN
 from weft.read.onnx.unknown import refuse, unknown_operator
+from weft.read.onnx.unroll import body_of, loop, scan
 
-_COMPUTED = FOLDABLE | {"Constant", "Shape", "Size", "EyeLike", "If"}
+_COMPUTED = FOLDABLE | {"Constant", "Shape", "Size", "EyeLike", "If", "Loop", "Scan"}
 """Operators that may need no builder."""
 
 
@@ -77,6 +80,9 @@ class _Inference:
         if node.key == "If":
             self._take_branch(node)
             return
+        if node.key in ("Loop", "Scan"):
+            self._unroll(node)
+            return
         if node.key not in BUILDERS or self._extra_output(node):
             self._inline(node)
             return
@@ -110,12 +116,14 @@ class _Inference:
                 remedy="export the branch that is taken",
             )
         name = "then_branch" if bool(np.all(taken)) else "else_branch"
-        nodes, weights = branch(node, node.attributes[name])
-        for key, tensor in weights.items():
-            self.infos[key] = initializer_info(tensor, self.raw.where)
-            self.known[key] = lazy(tensor)
+        nodes, weights = branch(node, body_of(node, name))
         self._note(node, f"replaced by its {name}: the condition is a constant")
-        self._go_on_with(nodes)
+        self._go_on_with(nodes, weights)
+
+    def _unroll(self, node: Node) -> None:
+        nodes, weights = loop(node, self.known) if node.key == "Loop" else scan(node, self.infos)
+        self._note(node, f"unrolled: {len(nodes)} nodes named {node.name}/...")
+        self._go_on_with(nodes, weights)
 
     def _inline(self, node: Node) -> None:
         """Replace a node by what it is made of.
@@ -143,7 +151,10 @@ class _Inference:
         extra = node.outputs[written or WRITTEN.get(node.key, 1) :]
         return next((name for name in extra if name and name in self.used), "")
 
-    def _go_on_with(self, nodes: tuple[Node, ...]) -> None:
+    def _go_on_with(self, nodes: tuple[Node, ...], weights: Mapping[str, Any] = MappingProxyType({})) -> None:
+        for name, tensor in weights.items():
+            self.infos[name] = initializer_info(tensor, self.raw.where)
+            self.known[name] = lazy(tensor)
         self.used |= {name for node in nodes for name in node.inputs}
         self.waiting += reversed(nodes)
 

@@ -14,8 +14,6 @@ _TRAINING = "export the network for inference"
 _TEXT = "do what is done with text before the network, and start it after"
 
 _WAYS_OUT = {
-    "Loop": "unroll it",
-    "Scan": "unroll it",
     **dict.fromkeys(("NonZero", "Unique", "Compress", "NonMaxSuppression"), _DYNAMIC),
     **dict.fromkeys(("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial"), _RANDOM),
     **dict.fromkeys(
