@@ -150,12 +150,13 @@ RULES = {
 }
 
 
-def tap_reversed(weight, strides):
-    """Weights as a transposed convolution reads them: taps of one output phase (stride apart) in reverse."""
-    for axis, stride in enumerate(strides, start=2):
+def tap_reversed(weight, strides, dilations=(1, 1)):
+    """Weights as a transposed convolution reads them: the taps that one output position uses, in reverse."""
+    for axis, (stride, dilation) in enumerate(zip(strides, dilations, strict=True), start=2):
+        jump = stride // np.gcd(stride, dilation)
         order = np.arange(weight.shape[axis])
-        for phase in range(stride):
-            order[phase::stride] = order[phase::stride][::-1]
+        for phase in range(jump):
+            order[phase::jump] = order[phase::jump][::-1]
         weight = np.take(weight, order, axis=axis)
     return weight
 

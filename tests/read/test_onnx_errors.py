@@ -319,14 +319,6 @@ def test_a_second_output_that_is_used():
     )
 
 
-def test_a_transposed_convolution_with_holes():
-    nodes = [node("ConvTranspose", ["x", "w"], ["y"], name="up", strides=[3, 3])]
-    assert of(nodes, {"x": [1, 1, 4, 4]}, {"y": None}, {"w": random(1, 1, 2, 2)}) == (
-        "net: node 'up': a transposed convolution must have kernel >= stride, and dilation or stride 1, "
-        "not kernel 2, stride 3, dilation 1; replace it with Resize and Conv"
-    )
-
-
 def test_a_name_that_is_not_utf8():
     model = make_model([node("Relu", ["x"], ["y"], name="abc")], {"x": [2]}, {"y": None})
     damaged = onnx.load_model_from_string(model.SerializeToString().replace(b"abc", b"a\x80c"))

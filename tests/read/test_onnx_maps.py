@@ -58,6 +58,21 @@ CASES = {
     "transposed conv, stride 1, dilated": one(
         "ConvTranspose", [1, 2, 4, 4], [1, 2, 6, 6], [random(2, 2, 3, 3)], dilations=[2, 2], pads=[1, 1, 1, 1]
     ),
+    "transposed conv with holes": one(
+        "ConvTranspose", [1, 2, 3, 2], [1, 1, 8, 6], [random(2, 1, 2, 1)], strides=[3, 5]
+    ),
+    "transposed conv, stride 2, dilated": one(
+        "ConvTranspose", [1, 2, 3, 3], [1, 1, 9, 9], [random(2, 1, 3, 3)], strides=[2, 2], dilations=[2, 2]
+    ),
+    "transposed conv, strides and dilations that differ": one(
+        "ConvTranspose",
+        [1, 2, 3, 3],
+        [1, 1, 11, 8],
+        [random(2, 1, 4, 3)],
+        strides=[2, 4],
+        dilations=[3, 2],
+        pads=[1, 3, 1, 2],
+    ),
     "transposed conv in groups": one(
         "ConvTranspose", [1, 4, 3, 3], [1, 2, 6, 6], [random(4, 1, 2, 2)], strides=[2, 2], group=2
     ),
@@ -241,7 +256,9 @@ def test_loops_compute_what_onnx_runtime_computes(name):
     prepared = dict(given)
     for entry in model.graph.node:
         if entry.op_type == "ConvTranspose":
-            prepared[entry.input[1]] = tap_reversed(given[entry.input[1]], attribute(entry, "strides", [1, 1]))
+            prepared[entry.input[1]] = tap_reversed(
+                given[entry.input[1]], attribute(entry, "strides", [1, 1]), attribute(entry, "dilations", [1, 1])
+            )
     expected = reference(model, given) if model.opset_import[0].version > 22 else run_onnx(model, given)
     computed = run(workload, prepared)
     for output, value in expected.items():
@@ -261,7 +278,7 @@ def test_a_box_holds_exactly_the_range_of_indices_that_its_loops_touch(name):
                         assert box[i] == (0, axis.size)
                         continue
                     seen = [index_of(operand, point)[0][i] for point in touched]
-                    low, high = max(0, min(seen)), min(axis.size, max(seen) + 1)
+                    low, high = min(axis.size, max(0, min(seen))), min(axis.size, max(seen) + 1)
                     assert box[i] == (low, max(low, high)), (op.name, operand.name, i)
 
 
@@ -279,3 +296,11 @@ def test_sub_convolutions_of_a_transposed_convolution_write_disjoint_boxes():
     written = [op.output.box(op.whole()) for op in workload.ops]
     total = sum(np.prod([stop - start for start, stop in box]) for box in written)
     assert total == 8 * 12
+
+
+def test_positions_that_no_tap_of_a_transposed_convolution_reaches_are_filled_and_multiply_nothing():
+    workload = read_model(CASES["transposed conv with holes"])
+    assert workload.macs == (3 * 2) * (2 * 1) * 2 * 1  # input pixels x kernel x C x K
+    filled = [op for op in workload.ops if op.kind == "copy" and not op.name.endswith("crop")]
+    assert filled
+    assert all(np.prod([stop - start for start, stop in op.operands[0].box(op.whole())]) == 0 for op in filled)

@@ -55,14 +55,21 @@ def test_transposed_convolutions(data):
     kernel = [data.draw(st.integers(1, 5)) for _ in range(2)]
     strides = [data.draw(small) for _ in range(2)]
     pads = [data.draw(pad) for _ in range(4)]
+    dilations = [data.draw(small) for _ in range(2)]
     extra = [data.draw(st.integers(0, stride - 1)) for stride in strides]
     values = {"x": random(1, groups * inner, *size), "w": random(groups * inner, outer, *kernel)}
     node = helper.make_node(
-        "ConvTranspose", ["x", "w"], ["y"], group=groups, strides=strides, pads=pads, output_padding=extra
+        "ConvTranspose",
+        ["x", "w"],
+        ["y"],
+        group=groups,
+        strides=strides,
+        pads=pads,
+        output_padding=extra,
+        dilations=dilations,
     )
     model = make_model([node], {"x": values["x"].shape}, {"y": None}, {"w": values["w"]})
-    assume(all(k >= s for k, s in zip(kernel, strides, strict=True)))
-    agrees(model, values, {"w": tap_reversed(values["w"], strides)})
+    agrees(model, values, {"w": tap_reversed(values["w"], strides, dilations)})
 
 
 @settings(max_examples=60, deadline=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import gcd
 
 from weft.errors import ModelError
 from weft.model.workload import Axis, Note, Op, Tensor, View
@@ -110,8 +111,8 @@ def bias_notes(graph: Graph, node: Node, position: int) -> tuple[Note, ...]:
 class _Phases:
     """Output positions stride x q + r for r in start..stop-1, which use the same number of taps.
 
-    Each sees the inputs q + t + shift, t < taps, through the kernel elements stride x t + (r - start) + first of the
-    tap-reversed kernel.
+    Each sees the inputs q + step x t + shift, t < taps, through the kernel elements jump x t + (r - start) + first of
+    the kernel with its taps reversed. Positions without taps are zero.
     """
 
     start: int
@@ -119,31 +120,38 @@ class _Phases:
     taps: int
     shift: int
     first: int
+    step: int
+    jump: int
 
 
 def _phases(window: Window) -> tuple[_Phases, ...]:
     """The phases of one axis of a transposed convolution, in runs that are affine.
 
-    Output o = stride x q + r sums kernel element f = stride x t + (r + pad) mod stride over t, with the input at
-    q + (r + pad) div stride - t. Reversed (t -> taps - 1 - t), every coefficient is positive.
+    Output o = stride x q + r sums the kernel elements f with stride | r + pad - dilation x f, each with the input at
+    q + (r + pad - dilation x f) / stride. With g = gcd(stride, dilation) those are f = first + stride/g x t, and the
+    input moves by -dilation/g per t. Reversed (t -> taps - 1 - t), every coefficient is positive.
     """
-    if window.stride == 1:
-        return (_Phases(0, 1, window.kernel, window.pad_begin - window.span + 1, 0),)
+    common = gcd(window.stride, window.dilation)
+    step, jump = window.dilation // common, window.stride // common
     runs: list[_Phases] = []
     for r in range(window.stride):
-        carry, phase = divmod(r + window.pad_begin, window.stride)
-        taps = -(-(window.kernel - phase) // window.stride)
+        at = r + window.pad_begin
+        first = next((f for f in range(jump) if (at - window.dilation * f) % window.stride == 0), window.kernel)
+        taps = max(0, -(-(window.kernel - first) // jump))
+        shift = (at - window.dilation * first) // window.stride - step * (taps - 1) if taps else window.size
         last = runs[-1] if runs else None
-        shift = carry - taps + 1
-        if last and (last.taps, last.shift, last.first + r - last.start) == (taps, shift, phase):
+        empty = last is not None and not taps and not last.taps
+        if last and (empty or (last.taps, last.shift, last.first + r - last.start) == (taps, shift, first)):
             runs[-1] = replace(last, stop=r + 1)
         else:
-            runs.append(_Phases(r, r + 1, taps, shift, phase))
+            runs.append(_Phases(r, r + 1, taps, shift, first, step, jump))
     return tuple(runs)
 
 
 def conv_transpose(graph: Graph, node: Node) -> Emitted:
     """ConvTranspose as gather: stride^2 interleaved sub-convolutions, no zero-inserted multiplications.
+
+    Output positions that no tap reaches are filled with zeros by a copy that reads nothing.
 
     Phases that use equally many taps form one op, so the MACs are those of the kernel, exactly, but for taps that
     fall outside the input at its borders. With stride 1 there is one op that writes the output; else ops write a
@@ -169,11 +177,15 @@ def conv_transpose(graph: Graph, node: Node) -> Emitted:
     ops = []
     for index, phases in enumerate(combinations):
         name = f"{node.name}.{index}" if len(combinations) > 1 else node.name
-        ops.append(_sub_convolution(graph, node, name, target, channels, axes, rows, phases))
+        op = _sub_convolution(graph, node, name, target, channels, axes, rows, phases)
+        ops.append(op if all(phase.taps for phase in phases) else _zeros(op))
     notes = [
         *bias_notes(graph, node, 2),
         Note(node.name, "weights stored with their taps reversed, per output phase (prepared offline)"),
     ]
+    holes = [op.name for op in ops if op.kind == "copy"]
+    if holes:
+        notes.append(Note(node.name, f"outputs that no tap reaches are filled with zeros, by {', '.join(holes)}"))
     if not strided:
         return Emitted(tuple(ops), notes=tuple(notes))
     dtype = graph.infos[output].dtype
@@ -220,10 +232,9 @@ def _sub_convolution(
     inputs, kernels, written = [], [], []
     loops: list[tuple[str, int]] = []
     for window, row, phase, out, sub, tap in zip(axes, rows, phases, outs, subs, taps, strict=True):
-        step = window.dilation if window.stride == 1 else 1
-        inputs.append(axis(window.size, out, (tap, step), offset=phase.shift))
+        inputs.append(axis(window.size, out, (tap, phase.step), offset=phase.shift))
         if strided:
-            kernels.append(axis(window.kernel, (tap, window.stride), sub, offset=phase.first))
+            kernels.append(axis(window.kernel, (tap, phase.jump), sub, offset=phase.first))
             written += [axis(row, out), axis(window.stride, sub, offset=phase.start)]
             loops.append((sub, phase.stop - phase.start))
         else:
@@ -237,7 +248,7 @@ def _sub_convolution(
             *channels.loops(batch),
             *zip(outs, rows, strict=True),
             *loops,
-            *((tap, phase.taps) for tap, phase in zip(taps, phases, strict=True)),
+            *((tap, max(1, phase.taps)) for tap, phase in zip(taps, phases, strict=True)),
         ),
         operands=(
             operand("I", "I", data, [axis(batch, "B"), channels.grouped("C", channels.inner), *inputs]),
@@ -246,6 +257,15 @@ def _sub_convolution(
         ),
         nodes=(node.name,),
     )
+
+
+def _zeros(op: Op) -> Op:
+    """In place of a sub-convolution without taps: its output filled, by a copy whose input is all padding."""
+    kept = tuple((dim, size) for dim, size in op.dims if dim in op.output.dims)
+    names = {dim for dim, _ in kept}
+    data = op.operands[0]
+    axes = tuple(replace(item, terms=tuple(t for t in item.terms if t.dim in names)) for item in data.axes)
+    return replace(op, kind="copy", dims=kept, operands=(replace(data, axes=axes), op.output))
 
 
 def _transposed_window(graph: Graph, node: Node, i: int, size: int, kernel: int, out: int) -> Window:
@@ -262,13 +282,6 @@ def _transposed_window(graph: Graph, node: Node, i: int, size: int, kernel: int,
         small, large = total // 2, total - total // 2
         # ONNX puts the odd element at the beginning, except for SAME_UPPER
         begin, end = (small, large) if auto == "SAME_UPPER" else (large, small)
-    if kernel < stride or (dilation > 1 and stride > 1) or begin < 0:
-        raise ModelError(
-            f"a transposed convolution must have kernel >= stride, and dilation or stride 1, "
-            f"not kernel {kernel}, stride {stride}, dilation {dilation}",
-            where=graph.at(node),
-            remedy="replace it with Resize and Conv",
-        )
     return Window(size, kernel, stride, dilation, begin, end)
 
 
