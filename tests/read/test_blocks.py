@@ -10,8 +10,10 @@ from interpret import index_of, make_model, points, run_onnx
 from onnx import TensorProto, helper
 
 from weft.errors import ModelError
+from weft.model.chip import Precision
 from weft.read.fold import fold
 from weft.read.onnx import read_model
+from weft.read.precision import assume_precision
 from weft.report.coverage import coverage
 from weft.run import map_model, run
 
@@ -299,3 +301,9 @@ def test_packed_weights_that_are_too_few_are_refused():
     assert str(caught.value) == (
         "net: node 'op': the weights must hold 128 x 7 numbers, not 384 bytes; export the network again"
     )
+
+
+def test_scales_keep_the_width_they_are_stored_in():
+    priced, words = assume_precision(read(nbits()[0]), Precision(8, 8, 8))
+    assert [priced.tensor(name).bits for name in ("x", "b", "s", "z", "y")] == [8, 4, 32, 4, 8]
+    assert words == "8-bit I, O (the model is float32; its float32, uint4 W kept as given)"

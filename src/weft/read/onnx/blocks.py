@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from weft.model.tensor_type import TensorType
 from weft.model.workload import Axis, Note, Op, Operand, Tensor, TensorRole, Term
-from weft.read.dtypes import dtype_bits
+from weft.read.dtypes import dtype_bits, type_of
 from weft.read.onnx.graph import Emitted, Graph, axis
 
 
@@ -74,8 +74,9 @@ def with_scales(
     added = []
     for letter, scale in zip("SZ", scales, strict=False):
         role: TensorRole = "weight" if graph.is_constant(scale.tensor) else "intermediate"
+        stored = replace(type_of(scale.dtype), bits=scale.bits)  # a network of few bits says how wide its scales are
         role = "input" if scale.tensor in graph.inputs else role
-        tensors[scale.tensor] = Tensor(scale.tensor, shape, scale.bits, role, scale.dtype)
+        tensors[scale.tensor] = Tensor(scale.tensor, shape, scale.bits, role, scale.dtype, stored)
         taken = {other.name for other in op.operands}
         free = next(word for word in (letter, f"{letter}2", f"{letter}3") if word not in taken)
         added.append(Operand(free, "W", scale.tensor, axes))

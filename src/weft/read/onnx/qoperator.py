@@ -8,13 +8,16 @@ from dataclasses import dataclass, replace
 import onnx.helper
 
 from weft.errors import ModelError
+from weft.model.tensor_type import TensorType
 from weft.model.workload import Note, Op
+from weft.read.dtypes import type_of
 from weft.read.onnx.conv import bias_notes
 from weft.read.onnx.elementwise import broadcast, loop_dims
 from weft.read.onnx.formats import LINEAR, QONNX, Formats, scaled
 from weft.read.onnx.graph import Builder, Emitted, Graph, Info, Node, operand
 
 MICROSOFT = "com.microsoft::"
+DYNAMIC = "DynamicQuantizeLinear"
 QONNX_DOMAINS = ("qonnx.custom_op.general", "finn.custom_op.general", "onnx.brevitas")
 
 
@@ -156,6 +159,10 @@ def outputs_as_twin(node: Node, infos: Mapping[str, Info], at: str) -> tuple[Nod
 
 def learn(formats: Formats, node: Node) -> None:
     """What an operator on integers says of the tensors that it reads and writes."""
+    if node.key == DYNAMIC:
+        formats.types[node.outputs[0]] = TensorType("int", 8, signed=False, scaled=True, zero_point=True)
+        formats.types.update((name, type_of("float32")) for name in node.outputs[1:2] if name)
+        return
     twin = twin_of(node)
     if twin is None:
         return

@@ -18,7 +18,7 @@ from weft.read.onnx.blocks import scale_of, with_scales
 from weft.read.onnx.elementwise import elementwise
 from weft.read.onnx.formats import LINEAR, QONNX, Formats, carry, clipped, linear, qonnx
 from weft.read.onnx.graph import Emitted, Graph, Node, axis, operand
-from weft.read.onnx.qoperator import TWINS, learn
+from weft.read.onnx.qoperator import DYNAMIC, learn
 
 _VIEWS = frozenset(("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Dropout"))
 
@@ -105,74 +105,112 @@ def _scales(type_: TensorType) -> str:
 
 def settle(graph: Graph, formats: Formats) -> Graph:
     """The graph without its DequantizeLinears: their readers read the quantised tensors; every format known."""
-    alias = formats.alias
-    readers = Counter(name for node in graph.nodes for name in node.inputs)
-    makers: dict[str, Node] = {}
-    same: dict[object, str] = {}
-    roots: dict[str, str] = {}
-    nodes: list[Node] = []
-    notes: list[Note] = []
+    return _Settling(graph, formats).settle()
 
-    def stands_for(node: Node, source: str, text: str) -> None:
+
+class _Settling:
+    """What is known while the nodes of a graph are gone through in order.
+
+    makers: the QuantizeLinear that makes a tensor.   same: what a tensor becomes under a quantiser, once for all.
+    roots:  tensors that show another one.            readers: how many nodes read a tensor.
+    """
+
+    def __init__(self, graph: Graph, formats: Formats) -> None:
+        self.graph, self.formats = graph, formats
+        self.readers = Counter(name for node in graph.nodes for name in node.inputs)
+        self.makers: dict[str, Node] = {}
+        self.same: dict[object, str] = {}
+        self.roots: dict[str, str] = {}
+        self.nodes: list[Node] = []
+        self.notes: list[Note] = []
+
+    def settle(self) -> Graph:
+        for node in self.graph.nodes:
+            self._step(replace(node, inputs=tuple(self.formats.alias.get(name, name) for name in node.inputs)))
+        return replace(
+            self.graph,
+            nodes=tuple(self.nodes),
+            notes=(*self.graph.notes, *self.notes),
+            types=self.formats.types,
+            scales=self.formats.scales,
+        )
+
+    def _step(self, node: Node) -> None:
+        if node.op_type == "DequantizeLinear":
+            self._dequantizer(node)
+        elif node.op_type in LINEAR | QONNX:
+            self._quantizer(node)
+        elif not self._narrowing(node):
+            if node.key == DYNAMIC:
+                self._as_it_comes(node.inputs[0])
+            learn(self.formats, node)
+            carry(self.formats, node)
+            if node.op_type in _VIEWS:
+                self.roots[node.outputs[0]] = self.roots.get(node.inputs[0], node.inputs[0])
+            self.nodes.append(node)
+
+    def _dequantizer(self, node: Node) -> None:
+        source, output = node.inputs[0], node.outputs[0]
+        type_, grid = linear(self.formats, node, source)
+        self.formats.types.setdefault(source, type_)
+        self.formats.grids.setdefault(source, grid)
+        if type_.block:
+            self.formats.scales.setdefault(source, tuple(name for name in node.inputs[1:3] if name))
+        if source in self.graph.inputs and output in self.graph.outputs:
+            self.formats.types[output] = type_of(self.graph.infos[output].dtype)
+            self.formats.alias[output] = source
+            self.nodes.append(node)
+            return
+        self._stands_for(node, source, f"read as a view: its readers take {self.formats.types[source]}")
+
+    def _quantizer(self, node: Node) -> None:
+        source, output = node.inputs[0], node.outputs[0]
+        remark = ""
+        if node.op_type == "QuantizeLinear":
+            type_, grid = linear(self.formats, node, output)
+        else:
+            type_, grid, remark = qonnx(self.formats, node)
+        if self.formats.grids.get(source) == grid:
+            self._stands_for(node, source, f"changes nothing: '{source}' is that already{remark}")
+            return
+        if (source, grid) in self.same:
+            twin = self.same[source, grid]
+            self.readers[twin] += self.readers[output]
+            self._stands_for(node, twin, f"is done once, for '{twin}'{remark}")
+            return
+        self.same[source, grid] = output
+        self.formats.types[output], self.formats.grids[output] = type_, grid
+        self._as_it_comes(source)
+        if remark:
+            self.notes.append(Note(node.name, remark.removeprefix("; ")))
+        self.makers[output] = node
+        self.nodes.append(node)
+
+    def _narrowing(self, node: Node) -> bool:
+        """Whether `node` is a Clip that only narrows what a QuantizeLinear makes."""
+        source = node.inputs[0] if node.inputs else ""
+        quantiser = self.makers.get(source)
+        if quantiser is None or node.op_type != "Clip" or self.readers[source] > 1 or source in self.graph.outputs:
+            return False
+        narrowed = clipped(self.formats, node)
+        if narrowed is None:
+            return False
+        self.formats.types[source] = narrowed
+        self._stands_for(node, source, f"is done by {quantiser.name}: its result is {narrowed}")
+        return True
+
+    def _stands_for(self, node: Node, source: str, text: str) -> None:
         """`node` makes nothing new: its readers read `source`; an output of the network shows it."""
         output = node.outputs[0]
-        alias[output] = source
-        formats.types.setdefault(output, formats.types[source])
-        notes.append(Note(node.name, f"{node.op_type} {text}"))
-        if output in graph.outputs:
-            nodes.append(replace(node, op_type="DequantizeLinear", inputs=(source,)))
+        self.formats.alias[output] = source
+        self.formats.types.setdefault(output, self.formats.types[source])
+        self.notes.append(Note(node.name, f"{node.op_type} {text}"))
+        if output in self.graph.outputs:
+            self.nodes.append(replace(node, op_type="DequantizeLinear", inputs=(source,)))
 
-    for node in graph.nodes:
-        node = replace(node, inputs=tuple(alias.get(name, name) for name in node.inputs))
-        source, output = node.inputs[0] if node.inputs else "", node.outputs[0]
-        if node.op_type == "DequantizeLinear":
-            type_, grid = linear(formats, node, source)
-            formats.types.setdefault(source, type_)
-            formats.grids.setdefault(source, grid)
-            if type_.block:
-                formats.scales.setdefault(source, tuple(name for name in node.inputs[1:3] if name))
-            if source in graph.inputs and output in graph.outputs:
-                formats.types[output] = type_of(graph.infos[output].dtype)
-                alias[output] = source
-                nodes.append(node)
-                continue
-            stands_for(node, source, f"read as a view: its readers take {formats.types[source]}")
-            continue
-        if node.op_type in LINEAR | QONNX:
-            remark = ""
-            if node.op_type == "QuantizeLinear":
-                type_, grid = linear(formats, node, output)
-            else:
-                type_, grid, remark = qonnx(formats, node)
-            if formats.grids.get(source) == grid:
-                stands_for(node, source, f"changes nothing: '{source}' is that already{remark}")
-                continue
-            if (source, grid) in same:
-                twin = same[source, grid]
-                readers[twin] += readers[output]
-                stands_for(node, twin, f"is done once, for '{twin}'{remark}")
-                continue
-            same[source, grid] = output
-            formats.types[output], formats.grids[output] = type_, grid
-            shown = roots.get(source, source)
-            if shown in graph.inputs and "float" in graph.infos[shown].dtype:
-                formats.types.setdefault(shown, type_of(graph.infos[shown].dtype))  # read as it comes
-            if remark:
-                notes.append(Note(node.name, remark.removeprefix("; ")))
-        elif node.key in TWINS:
-            learn(formats, node)
-        else:
-            quantiser = makers.get(source) if readers[source] == 1 and source not in graph.outputs else None
-            narrowed = clipped(formats, node) if quantiser and node.op_type == "Clip" else None
-            if quantiser and narrowed:
-                formats.types[source] = narrowed
-                stands_for(node, source, f"is done by {quantiser.name}: its result is {narrowed}")
-                continue
-            carry(formats, node)
-            if node.op_type in _VIEWS:
-                roots[output] = roots.get(source, source)
-            nodes.append(node)
-            continue
-        makers[output] = node
-        nodes.append(node)
-    return replace(graph, nodes=tuple(nodes), notes=(*graph.notes, *notes), types=formats.types, scales=formats.scales)
+    def _as_it_comes(self, source: str) -> None:
+        """An input of the network that is quantised is really read as the floats that it is."""
+        shown = self.roots.get(source, source)
+        dtype = self.graph.infos[shown].dtype
+        if shown in self.graph.inputs and "float" in dtype:
+            self.formats.types.setdefault(shown, type_of(dtype))
