@@ -17,6 +17,7 @@ from weft.read.chip import read_chip
 from weft.read.fold import fold
 from weft.read.precision import assume_precision
 from weft.report.coverage import coverage
+from weft.report.folder import ops_csv
 from weft.run import run
 
 quantization = pytest.importorskip("onnxruntime.quantization")
@@ -113,4 +114,8 @@ def test_it_runs_with_proof(chip, folder):
     result = run(model("QDQ", True, "QInt8", "QInt8", folder), chip, budget=1)
     assert result.proof.ok
     assert result.assumed_precision is None
+    bits = {row["name"]: row["bits"] for row in result.to_json()["ops"]}
+    assert bits["input_QuantizeLinear"] == {"I": 32, "O": 8}
+    assert bits["conv"] == {"I": 8, "W": 8, "O": 8}
+    assert "I8 I2:8 O8" in ops_csv(result)
     assert result.workload.macs == 12_501_632

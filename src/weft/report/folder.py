@@ -83,7 +83,7 @@ def ops_csv(result: RunResult) -> str:
 
 def _cell(value: Any) -> Any:
     if isinstance(value, dict):
-        return " ".join(f"{key}{item}" for key, item in value.items())
+        return " ".join(f"{key}{':' if key[-1].isdigit() else ''}{item}" for key, item in value.items())
     if isinstance(value, list):
         return " ".join(map(str, value))
     return value

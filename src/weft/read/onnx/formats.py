@@ -19,6 +19,10 @@ QONNX = frozenset({"Quant", "IntQuant", "BipolarQuant", "Trunc", "FloatQuant"})
 """Quantisers whose result stays a float tensor; each is QuantizeLinear and DequantizeLinear in one."""
 
 
+_MANY = 65_536
+"""Scales that are not compared by their numbers: those of blocks, which no other tensor shares."""
+
+
 @dataclass(slots=True)
 class Formats:
     """What is known of the tensors while a graph is read in its order.
@@ -51,9 +55,11 @@ class Formats:
         return float(np.asarray(value, dtype=np.float64).reshape(-1)[0])
 
     def identity(self, name: str) -> Hashable:
-        """What identifies a scale or zero point: the numbers of a constant, else its name."""
+        """What identifies a scale or zero point: the numbers of a constant, else (and of very many) its name."""
         value = self.known[name]() if name in self.known else None
-        return name if value is None else (value.shape if value.size > 1 else (), value.tobytes())
+        if value is None or value.size > _MANY:
+            return name
+        return (value.shape if value.size > 1 else (), value.tobytes())
 
     def shifted(self, name: str) -> bool:
         """Whether `name` is a zero point other than 0."""
