@@ -325,14 +325,14 @@ def test_a_shape_that_contradicts_the_file_is_noted():
 
 
 def test_model_local_functions_are_inlined():
-    body = [node("Sigmoid", ["x"], ["s"]), node("Mul", ["x", "s"], ["y"])]
-    silu = helper.make_function("custom", "SiLU", ["x"], ["y"], body, [helper.make_opsetid("", 17)])
+    body = [node("Sigmoid", ["x"], ["s"]), node("Sub", ["x", "s"], ["y"])]
+    gate = helper.make_function("custom", "Gate", ["x"], ["y"], body, [helper.make_opsetid("", 17)])
     workload = of(
-        [node("SiLU", ["x"], ["y"], domain="custom", name="act")], {"x": [1, 4]}, {"y": None}, functions=[silu]
+        [node("Gate", ["x"], ["y"], domain="custom", name="act")], {"x": [1, 4]}, {"y": None}, functions=[gate]
     )
-    assert [op.onnx for op in workload.ops] == ["Sigmoid", "Mul"]
-    assert [op.name for op in workload.ops] == ["act/Sigmoid_0", "act/Mul_1"]
-    assert notes(workload) == ["act: SiLU inlined by the file's function: 2 nodes named act/..."]
+    assert [op.onnx for op in workload.ops] == ["Sigmoid", "Sub"]
+    assert [op.name for op in workload.ops] == ["act/Sigmoid_0", "act/Sub_1"]
+    assert notes(workload) == ["act: Gate inlined by the file's function: 2 nodes named act/..."]
 
 
 def test_symbolic_dims_take_the_sizes_given():

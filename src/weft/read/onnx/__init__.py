@@ -9,6 +9,7 @@ from typing import Any
 from weft.errors import Gathered, ModelError
 from weft.model.workload import Workload
 from weft.read.onnx.emit import emit
+from weft.read.onnx.fuse import fuse
 from weft.read.onnx.infer import infer, refuse_unknown
 from weft.read.onnx.proto import open_file, prepare
 
@@ -48,7 +49,7 @@ def _read(model: Any, dims: Mapping[str, int], where: str, name: str) -> Workloa
     raw = prepare(model, dims, where=where, name=name, problems=problems)
     refuse_unknown(raw, problems)
     problems.settle()
-    return emit(infer(raw))
+    return emit(fuse(infer(raw)))
 
 
 def _graph_name(model: Any) -> str:
