@@ -8,6 +8,7 @@ from interpret import make_model, random
 from onnx import helper
 
 from weft.model.chip import Precision
+from weft.model.tensor_type import TensorType
 from weft.read.onnx import read_model
 from weft.read.precision import assume_precision
 
@@ -75,3 +76,12 @@ def test_a_width_that_the_model_states_is_kept():
 def test_what_is_assumed_once_is_not_assumed_again():
     priced, _ = assume_precision(network(), Precision(input_bits=6, weight_bits=4, output_bits=8))
     assert assume_precision(priced, Precision())[0] == priced
+
+
+def test_a_width_that_is_set_over_a_quantised_type_is_said_as_such():
+    typed = TensorType("int", 8, scaled=True)
+    workload = network()
+    narrow = replace(
+        workload, tensors=tuple(replace(t, bits=4, type=typed) if t.name == "w" else t for t in workload.tensors)
+    )
+    assert assume_precision(narrow, Precision())[1] == "8-bit I, O (the model is float32; its 4-bit W kept as given)"

@@ -11,6 +11,7 @@ from weft.errors import ModelError
 from weft.read.fold import fold
 from weft.read.onnx import read_model
 from weft.report.coverage import coverage
+from weft.run import run
 
 node = helper.make_node
 MS = "com.microsoft"
@@ -212,6 +213,20 @@ def test_accumulators_that_are_also_read_as_they_are_stay():
     ]
     net = read(nodes, {"x": [3, 5]}, {"m": MATRIX}, outputs=("y", "p"))
     assert [op.name for op in net.ops] == ["mul", "rescale", "Neg_3"]
+
+
+def test_a_dynamic_quantisation_that_is_undone_at_once_runs_with_proof(tmp_path):
+    nodes = [
+        node("DynamicQuantizeLinear", ["x"], ["q", "qs", "qz"], name="dyn"),
+        node("DequantizeLinear", ["q", "qs", "qz"], ["d"], name="back"),
+        node("Relu", ["d"], ["y"], name="relu"),
+    ]
+    made = model(nodes, IMAGE, dtype=TensorProto.FLOAT)
+    net = fold(read_model(made), frozenset())
+    assert [op.name for op in net.ops] == ["dyn.range", "dyn", "relu"]
+    assert [net.tensor(item.tensor).bits for item in net.ops[-1].operands] == [8, 8]
+    (tmp_path / "net.onnx").write_bytes(made.SerializeToString())
+    assert run(str(tmp_path / "net.onnx"), "tpu_like", budget=1).proof.ok
 
 
 def test_a_zero_point_that_is_read_as_a_tensor_is_made_by_an_op():

@@ -44,7 +44,7 @@ def assume_precision(workload: Workload, precision: Precision) -> tuple[Workload
 
 def _given(tensor: Tensor, stated: bool) -> str:
     """How a model gives a tensor: "int4", "float32", or "6-bit" where only a width is stated."""
-    if tensor.type is not None:
+    if tensor.type is not None and tensor.type.bits == tensor.bits:
         return str(replace(tensor.type, scaled=False, axis=None, block=0, zero_point=False, narrow=False))
     return f"{tensor.bits}-bit" if stated else tensor.dtype
 
