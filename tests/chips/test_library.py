@@ -379,6 +379,19 @@ def test_diana_has_the_published_sizes_and_widths():
     assert chip.core("cpu").ops == set(KINDS)
 
 
+@needs_facts
+def test_diana_has_the_blocks_of_the_facts():
+    chip, published = read_chip("diana"), facts("diana.json")
+    assert chip.base_clock_hz == published["clock_MHz"]["value"] * 10**6
+    bytes_of = {entry["name"]: entry.get("bytes") for entry in published["memory"]}
+    names = {"l2": "L2", "l1": "L1 shared activations", "digital.weights": "digital weight memory"}
+    for name, theirs in names.items():
+        assert chip.memory(name).size_bits == bytes_of[theirs] * 8
+    digital = published["digital_core"]
+    assert [side.size for side in chip.core("digital").array] == digital["pe"]
+    assert [side.size for side in chip.core("pool").array] == list(digital["pool"].values())
+
+
 def test_dianas_energy_is_its_published_powers_taken_apart():
     digital_mw, analog_mw, both_mw = 24.96, 28.74, 42.39
     shared_mw = digital_mw + analog_mw - both_mw
