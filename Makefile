@@ -44,6 +44,7 @@ bench: $(READY)
 docs: $(READY)
 	$(BIN)/python -m weft.cli.zoo_sizes
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/conformance.py
 
 clean:
 	rm -rf .venv build dist weft-runs .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .benchmarks

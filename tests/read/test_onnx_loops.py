@@ -345,6 +345,11 @@ def test_an_unnamed_dim_is_called_by_input_and_axis():
     assert loops(read_model(model, {"x_0": 4})) == ["r elementwise B4 G3"]
 
 
+def test_dims_called_by_a_question_mark_are_not_one_dim():
+    model = make_model([node("Relu", ["x"], ["y"], name="r")], {"x": [2, "?", "?"]}, {"y": None})
+    assert loops(read_model(model, {"x_1": 4, "x_2": 5})) == ["r elementwise B2 G4 OX5"]
+
+
 def test_weights_of_which_only_the_shape_is_known_suffice():
     absent = TensorProto(name="v", data_type=TensorProto.FLOAT, dims=[5, 4], data_location=TensorProto.EXTERNAL)
     absent.external_data.add(key="location", value="absent.bin")

@@ -143,15 +143,18 @@ def _light_copy(model: Any) -> Any:
 
 
 def _symbols(graph: Any, constants: Mapping[str, Any]) -> Iterable[tuple[str, int, str]]:
-    """(input, axis, name) of each input dim without a size; an unnamed one is called `<input>_<axis>`."""
+    """(input, axis, name) of each input dim without a size; an unnamed one (also "?") is called `<input>_<axis>`."""
     for value in graph.input:
         if value.name in constants or not value.type.HasField("tensor_type"):
             continue
         for i, dim in enumerate(value.type.tensor_type.shape.dim):
-            if dim.WhichOneof("value") == "dim_param" and dim.dim_param:
-                yield value.name, i, dim.dim_param
-            elif dim.WhichOneof("value") != "dim_value" or dim.dim_value == -1:
-                yield value.name, i, f"{value.name}_{i}"
+            if dim.WhichOneof("value") != "dim_value" or dim.dim_value == -1:
+                yield value.name, i, _symbol(value.name, i, dim)
+
+
+def _symbol(tensor: str, position: int, dim: Any) -> str:
+    """The name of a dim without a size."""
+    return f"{tensor}_{position}" if dim.dim_param in ("", "?") else str(dim.dim_param)
 
 
 def _check_dims(
@@ -201,7 +204,7 @@ def _input_info(value: Any, sizes: Mapping[str, int], where: str) -> Info:
             size = int(dim.dim_value)
         else:
             # without a size it has its own problem already
-            size = max(1, sizes.get(dim.dim_param or f"{value.name}_{i}", 1))
+            size = max(1, sizes.get(_symbol(value.name, i, dim), 1))
         if size < 0:
             raise size_error(i, size, at)
         shape.append(size)
