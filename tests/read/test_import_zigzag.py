@@ -214,10 +214,28 @@ def test_systolic_sides_say_what_rests_and_why(tmp_path):
     systolic = chip.core("core0").systolic
     assert systolic is not None
     assert (systolic.rows, systolic.columns, systolic.stationary) == ("D2", "D1", "W")
-    assert "# assumed: W rests, as inputs have no register in the units" in text
+    assert "# assumed: W rests, as sums march along D2" in text
     chip, text = imported(tmp_path, ACCELERATOR + "  systolic_dimensions: [D1]\n")
     assert chip.core("core0").systolic is None
     assert "not used: systolic_dimensions D1: weft skews data along two sides" in text
+
+
+def test_sums_rest_where_inputs_and_weights_have_registers_and_no_side_adds_up(tmp_path):
+    registers = ACCELERATOR.replace("served_dimensions: [D3]", "served_dimensions: []").replace(
+        "operands: [I2]", "operands: [I1, I2]"
+    )
+    registers = registers.replace('["I2, tl"]', '["I1, tl", "I2, tl"]').replace('["I2, fh"]', '["I1, fh", "I2, fh"]')
+    registers += "  systolic_dimensions: [D1, D2]\n"
+    chip, text = imported(tmp_path, registers)
+    systolic = chip.core("core0").systolic
+    assert systolic is not None
+    assert systolic.stationary == "O"
+    assert [side.roles[0] for side in chip.core("core0").array] == ["output_column", "output_channel", "output_row"]
+    assert "# assumed: O rests, as inputs and weights have registers in the units" in text
+    chip, _ = imported(tmp_path, registers, MAPPING)
+    systolic = chip.core("core0").systolic
+    assert systolic is not None
+    assert systolic.stationary == "W"
 
 
 def test_a_key_that_stands_twice_is_said(tmp_path):

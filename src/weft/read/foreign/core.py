@@ -107,6 +107,12 @@ class ForeignCore:
     where: str
 
 
+def sums_rest(core: ForeignCore) -> bool:
+    """Whether a systolic array can be output-stationary: inputs and weights have registers in its units."""
+    registers = {operand for memory in core.memories if not memory.serves for operand in memory.holds}
+    return len(core.systolic) == 2 and {"I1", "I2"} <= registers
+
+
 def read_core(part: Part, units: bool = True) -> ForeignCore:
     """The core in a file.
 

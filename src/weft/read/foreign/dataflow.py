@@ -25,6 +25,7 @@ ROLES: dict[str, tuple[Role, ...]] = {
     "D2": ("reduction_channel",),
 }
 _DEFAULT: tuple[tuple[Role, ...], ...] = (ROLES["K"], ROLES["C"], ROLES["OX"], ROLES["OY"])
+_RESTING: tuple[tuple[Role, ...], ...] = (ROLES["OX"], ROLES["K"], ROLES["OY"])
 _LANES: tuple[Role, ...] = ("output_channel", "group", "output_column", "output_row")
 
 
@@ -117,13 +118,13 @@ def _list(item: Item) -> list[Item]:
 
 
 def _loop(name: object, item: Item) -> str:
-    if name not in ROLES:
+    if not isinstance(name, str) or name not in ROLES:
         raise ItemError(
             f"a loop on the array must be one whose role is known, not '{name}'",
             where=item.where(),
             remedy=suggestion(str(name), list(ROLES)),
         )
-    return str(name)
+    return name
 
 
 def lay_out(
@@ -150,16 +151,17 @@ def lay_out(
     return found, remarks
 
 
-def assume(sides: dict[str, int], macs: bool, pools: bool) -> dict[str, Side]:
+def assume(sides: dict[str, int], macs: bool = True, pools: bool = False, sums_rest: bool = False) -> dict[str, Side]:
     """What weft lays on the sides where no file says.
 
-    Args: macs: whether the core takes convolutions.   pools: whether it takes pools and nothing else.
+    Args:
+        macs: whether the core takes convolutions.   pools: whether it takes pools and nothing else.
+        sums_rest: whether sums rest in a systolic array, so that no sum may run along its sides.
     """
     why = "assumed: no dataflow given; --spatial free lets weft choose"
     if macs:
-        return {
-            side: Side(_DEFAULT[index] if index < len(_DEFAULT) else (), False, why) for index, side in enumerate(sides)
-        }
+        order = _RESTING if sums_rest else _DEFAULT
+        return {side: Side(order[index] if index < len(order) else (), False, why) for index, side in enumerate(sides)}
     if pools and len(sides) == 3:
         window: tuple[tuple[Role, ...], ...] = (("kernel_column",), ("kernel_row",), ROLES["K"])
         return {side: Side(roles, False, why) for side, roles in zip(sides, window, strict=True)}

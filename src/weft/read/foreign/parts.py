@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from weft.model.chip import FLOWS, READING, Flow
 from weft.model.workload import SLOTS, Slot
-from weft.read.foreign.core import ForeignCore, ForeignMemory, ForeignPort
+from weft.read.foreign.core import ForeignCore, ForeignMemory, ForeignPort, sums_rest
 from weft.read.foreign.dataflow import Side
 from weft.read.items import ItemError
 from weft.read.yaml_text import Entry, listed, quoted, real, size
@@ -168,15 +168,19 @@ def _not_systolic(core: ForeignCore) -> tuple[str, ...]:
 
 def _systolic(core: ForeignCore, layout: dict[str, Side]) -> Entry:
     """The two sides along which operands march, and what rests."""
-    reducing = [side for side in core.systolic if layout[side].roles[:1] == ("reduction_channel",)]
+    reducing = [side for side in core.systolic if {"reduction_channel", "kernel_column"} & {*layout[side].roles[:1]}]
     rows = reducing[0] if reducing else core.systolic[1]
     columns = next(side for side in core.systolic if side != rows)
-    inputs = any("I1" in memory.holds and not memory.serves for memory in core.memories)
-    rest, why = ("O", "inputs and weights have registers") if inputs else ("W", "inputs have no register")
+    if reducing:
+        rest, why = "W", f"sums march along {rows}"
+    elif sums_rest(core):
+        rest, why = "O", "inputs and weights have registers in the units"
+    else:
+        rest, why = "W", "inputs have no register in the units"
     return Entry(
         "systolic",
         f"{{rows: {rows}, columns: {columns}, stationary: {rest}}}",
-        (f"assumed: {rest} rests, as {why} in the units",),
+        (f"assumed: {rest} rests, as {why}",),
     )
 
 

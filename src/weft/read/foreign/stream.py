@@ -10,7 +10,7 @@ from pathlib import Path
 
 from weft.errors import Gathered, UserError
 from weft.model.workload import KINDS, SLOTS, Kind, Slot
-from weft.read.foreign.core import CORE_KEYS, ForeignCore, ForeignMemory, read_core, word
+from weft.read.foreign.core import CORE_KEYS, ForeignCore, ForeignMemory, read_core, sums_rest, word
 from weft.read.foreign.dataflow import Side, assume, laid, lay_out
 from weft.read.foreign.operators import kinds_of
 from weft.read.foreign.parts import CLOCK, FOLDS, accumulator_of, core_entries, memory_entries
@@ -433,7 +433,7 @@ def _layout(core: StreamCore, kinds: tuple[Kind, ...]) -> tuple[dict[str, Side],
         layout, remarks = lay_out(core.core.sides, laid(core.core.dataflows), "dataflows in the file")
         return layout, tuple(remarks)
     macs = bool({"conv", "gemm", "matmul"} & set(kinds))
-    return assume(core.core.sides, macs, pools=kinds == ("pool",)), ()
+    return assume(core.core.sides, macs, kinds == ("pool",), sums_rest(core.core)), ()
 
 
 def _entries(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from weft.model.workload import SLOTS, Slot
-from weft.read.foreign.core import CORE_KEYS, ForeignCore, read_core, word
+from weft.read.foreign.core import CORE_KEYS, ForeignCore, read_core, sums_rest, word
 from weft.read.foreign.dataflow import MappingFile, assume, laid, lay_out, read_mapping
 from weft.read.foreign.layers import read_layers
 from weft.read.foreign.parts import CLOCK, FOLDS, accumulator_of, core_entries, memory_entries
@@ -95,7 +95,7 @@ def _chip(item: Item, mapping: MappingFile | None) -> str:
         layout, more = lay_out(sides, laid(core.dataflows), "dataflows in the file")
         remarks += more
     else:
-        layout = assume(sides, macs=True, pools=False)
+        layout = assume(sides, sums_rest=sums_rest(core))
     own = replace(core, memories=core.memories[:-1])
     held = {slots[operand] for memory in own.memories for operand in memory.holds}
     outermost = word(top.name)
