@@ -28,14 +28,7 @@ from weft.read.foreign import import_stream, import_zigzag
 from weft.run import InfeasibleResult, run
 
 NETWORK = "resnet8"
-ODD = (
-    "stands twice",
-    "is given to",
-    "as no port is given",
-    "again between the same",
-    "rounded down",
-    "which the array",
-)
+ODD = ("stands twice", "is given to", "as no port is given", "again between the same", "rounded down")
 """Remarks of an importer that are about what is odd in a file."""
 HEAD = """\
 # Import of other tools' examples
@@ -209,9 +202,7 @@ def compared(imported: Chip, known: Chip) -> list[str]:
 def said(value: object) -> str:
     """A value in few words."""
     if isinstance(value, tuple) and value and hasattr(value[0], "roles"):
-        return ", ".join(
-            f"{side.name}:{side.size} {'+'.join(side.roles)}{'(shared)' if side.shares else ''}" for side in value
-        )
+        return ", ".join(f"{side.name} {side.size} {'+'.join(side.roles)} at most {side.most}" for side in value)
     return str(value) if value is not None else "none"
 
 

@@ -170,10 +170,10 @@ def test_without_a_mapping_the_dataflow_is_assumed(tmp_path):
 def test_a_mapping_gives_roles_and_several_loops_share_a_side(tmp_path):
     chip, text = imported(tmp_path, mapping=MAPPING)
     array = chip.core("core0").array
-    assert [(side.roles, side.shares) for side in array] == [
-        (("output_channel", "group"), False),
-        (("reduction_channel", "kernel_column"), True),
-        (("output_column", "output_row"), True),
+    assert [(side.roles, side.shares, side.most) for side in array] == [
+        (("output_channel", "group"), False, None),
+        (("reduction_channel", "kernel_column"), True, None),
+        (("output_column", "output_row"), True, None),
     ]
     assert "map.yaml: C 2, FX 2; weft fills the side in this order, not by these factors" in text
     assert "not used: map.yaml lays K on D4, which the array has not" in text
@@ -189,7 +189,8 @@ def test_the_files_own_dataflows_count_where_no_mapping_is_given(tmp_path):
         "output_channel",
         "reduction_channel",
     ]
-    assert "dataflows in the file: OX 4; weft uses all 8 units" in text
+    assert [side.most for side in chip.core("core0").array] == [4, None, None]
+    assert "# dataflows in the file: C 2" in text
 
 
 def test_swapped_memory_operands_swap_inputs_and_weights(tmp_path):
@@ -442,7 +443,9 @@ def of_facts(name: str) -> tuple[str, str | None]:
 
 
 @pytest.mark.skipif(not FACTS.is_file(), reason="the facts lie outside the repository")
-@pytest.mark.parametrize("name", ["tpu_like", "meta_prototype", "edge_tpu_like", "eyeriss_like"])
+@pytest.mark.parametrize(
+    "name", ["tpu_like", "meta_prototype", "edge_tpu_like", "tesla_npu_like", "ascend_like", "eyeriss_like"]
+)
 def test_an_imported_core_is_the_librarys_number_by_number(name, tmp_path):
     accelerator, mapping = of_facts(name)
     chip, _ = imported(tmp_path, accelerator, mapping)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -31,11 +32,12 @@ _LANES: tuple[Role, ...] = ("output_channel", "group", "output_column", "output_
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What lies on one side of an array: roles, first choice first, whether several may, and why."""
+    """What lies on one side of an array: roles, first choice first, whether several may, on how many units, and why."""
 
     roles: tuple[Role, ...]
     shares: bool
     why: str
+    most: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +147,10 @@ def lay_out(
         shares = len(kernel) > 1
         if shares:
             why += "; weft fills the side in this order, not by these factors"
-        elif loops and loops[0][1] is not None and loops[0][1] < size:
-            why += f"; weft uses all {size} units"
-        found[side] = Side(roles, shares, why)
+        used = math.prod(units or size for _, units in loops)
+        if used > size:
+            why += f"; the side has {size} units"
+        found[side] = Side(roles, shares, why, used if loops and used < size else None)
     return found, remarks
 
 

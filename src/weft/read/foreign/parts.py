@@ -133,8 +133,7 @@ def core_entries(
             tuple(
                 Entry(
                     side,
-                    f"{{size: {units}, dataflow: {listed(layout[side].roles)}"
-                    f"{', shares: true' if layout[side].shares else ''}}}",
+                    _side(units, layout[side]),
                     (layout[side].why,),
                 )
                 for side, units in core.sides.items()
@@ -158,6 +157,13 @@ def core_entries(
     if levels:
         entries.append(Entry("levels", f"{{{', '.join(f'{name}: {listed(held)}' for name, held in levels)}}}"))
     return tuple(entries)
+
+
+def _side(units: int, side: Side) -> str:
+    words = [f"size: {units}", f"dataflow: {listed(side.roles)}"]
+    words += ["shares: true"] if side.shares else []
+    words += [f"most: {side.most}"] if side.most else []
+    return f"{{{', '.join(words)}}}"
 
 
 def _not_systolic(core: ForeignCore) -> tuple[str, ...]:
