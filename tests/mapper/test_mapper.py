@@ -112,6 +112,25 @@ def test_bounds_near_a_known_mapping_leave_nothing_better_out(monkeypatch: pytes
     assert compare(SEEDS, False, WORK, (0,))["bounded"] == 0
 
 
+def test_the_bound_of_a_spatial_choice_is_below_all_its_nests() -> None:
+    """Seen from the smallest and the largest tiles alone, with room for any."""
+    checked = 0
+    for seeds, halo in ((SEEDS, False), (HALO_SEEDS, True)):
+        for seed in seeds:
+            case = tried(seed, halo)
+            if case is None:
+                continue
+            problem, nests = case
+            roomy = replace(nests, capacity=nests.capacity * 0 + inf)
+            for objective in OBJECTIVES:
+                best = roomy.best(objective)
+                assert best is not None
+                bound = solve._Run(problem, objective).bound(fixed_spatial(problem.op, problem.core))
+                assert bound <= best[0] * (1 + SAME), (seed, objective)
+                checked += 1
+    assert checked >= 190
+
+
 def test_halo_reuse_is_bounded_by_the_best_of_all_nests() -> None:
     counts = compare(HALO_SEEDS, True, WORK)
     assert counts["optimal"] > counts["bounded"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -338,13 +339,13 @@ def _rows(
             _profiles(
                 axis.size,
                 axis.offset,
-                np.array([problem.op.size[dim] for dim in dims], np.int64),
-                np.array(list(itertools.product(*options)), np.int64),
-                np.array([array.unrolled(dim) for dim in dims], np.int64),
-                np.array([below[dim] for dim in dims], np.int64),
-                np.array([above[dim] for dim in dims], np.int64),
-                np.array([term.coefficient for term in axis.terms], np.int64),
-                np.array([cut.run[1] if cut.run and cut.run[0] == dim else 0 for dim in dims], np.int64),
+                tuple(problem.op.size[dim] for dim in dims),
+                tuple(options),
+                tuple(array.unrolled(dim) for dim in dims),
+                tuple(below[dim] for dim in dims),
+                tuple(above[dim] for dim in dims),
+                tuple(term.coefficient for term in axis.terms),
+                tuple(cut.run[1] if cut.run and cut.run[0] == dim else 0 for dim in dims),
             )
         )
         made += len(profiles[-1].ends)
@@ -375,19 +376,24 @@ class _Profiles:
     ends: Ints
 
 
+Numbers = tuple[int, ...]
+
+
+@lru_cache(maxsize=2048)
 def _profiles(
     size: int,
     offset: int,
-    extents: Ints,
-    tiles: Ints,
-    unrolled: Ints,
-    below: Ints,
-    above: Ints,
-    coefficients: Ints,
-    run: Ints,
+    extents: Numbers,
+    options: tuple[Numbers, ...],
+    unrolled: Numbers,
+    below: Numbers,
+    above: Numbers,
+    coefficients: Numbers,
+    run: Numbers,
 ) -> _Profiles:
-    """Profiles of one axis, with tables as long as they need to be."""
-    rows, room = len(tiles), CLASSES
+    """Profiles of one axis for every choice of tile sizes, with tables as long as they need to be; kept: many cuts,
+    choices and ops ask for the same."""
+    rows, room = math.prod(map(len, options)), CLASSES
     while True:
         found = _Profiles(
             np.zeros((rows, room, 3), np.int64),
@@ -399,13 +405,13 @@ def _profiles(
             np.zeros((rows, 6), np.int64),
         )
         if axis_profiles(
-            extents,
-            tiles,
-            unrolled,
-            below,
-            above,
-            coefficients,
-            run,
+            np.array(extents, np.int64),
+            np.array(list(itertools.product(*options)), np.int64),
+            np.array(unrolled, np.int64),
+            np.array(below, np.int64),
+            np.array(above, np.int64),
+            np.array(coefficients, np.int64),
+            np.array(run, np.int64),
             offset,
             size,
             found.steps,

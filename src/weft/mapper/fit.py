@@ -9,14 +9,12 @@ import numpy as np
 
 from weft.cost.kernels import Ints
 from weft.mapper.kernels import ROOM
-from weft.mapper.pack import Packed, find, pack
+from weft.mapper.pack import UNLIMITED, Packed, find, pack
 from weft.model.mapping import Mapping, Problem, Unroll
 from weft.model.schedule import Infeasible
 
 FIT_BEAMS = (8, 128)
 """Labels kept per node, by the room they take; the larger number where the smaller left a better one out."""
-
-UNLIMITED = int(np.iinfo(np.int64).max)
 
 REMEDY = "cut the op into smaller tiles, stream an operand, or enlarge the memory"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from weft.cost.units import op_pj, passes
 from weft.mapper.kernels import ENERGY, LATENCY, ROOM, reachable_least, search
 from weft.mapper.space import compute_cycles, lattice, successors
 from weft.model.mapping import Loop, Mapping, Problem, Rest, Unroll
+
+UNLIMITED = int(np.iinfo(np.int64).max)
+"""Room for anything [bits]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +102,13 @@ def pack(
     optimistic: bool = False,
     objective: int = ROOM,
     beaten: Price | None = None,
+    roomy: bool = False,
 ) -> Packed:
     """The arrays of one spatial choice on a lattice of at most `most` states.
 
     Args: optimistic: halo re-use as if it came along every dim at once, else as if there were none.
           objective:  its number.   beaten: a mapping's price, near which bounds shall be tight; or None.
+          roomy:      memories hold anything.
     """
     op = problem.op
     sizes, whole = lattice(op, spatial, most)
@@ -112,6 +118,8 @@ def pack(
     memories = sorted({place.memory for chain in places for place in chain[:-1]})
     free = dict(problem.setting.free_bits)
     capacity = np.array([free.get(name, problem.chip.memory(name).size_bits) for name in memories], np.int64)
+    if roomy:
+        capacity[:] = UNLIMITED
     fields = BUSY + len(tables.resources) + len(memories) + 1
 
     # Stages: which place each operand has reached, the array being 0.
@@ -391,6 +399,7 @@ def _comes(problem: Problem, digits: Ints, memories: list[str]) -> Ints:
     return found
 
 
+@lru_cache(maxsize=256)
 def growth(options: tuple[tuple[int, ...], ...]) -> tuple[Ints, Ints]:
     """Successors of every choice of sizes, the last dim fastest, CSR: int64[S + 1], int64[E]."""
     steps = successors(options)

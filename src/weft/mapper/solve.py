@@ -14,7 +14,8 @@ from weft.cost.units import op_pj, passes
 from weft.mapper.fit import fit
 from weft.mapper.kernels import EDP, ENERGY, LATENCY
 from weft.mapper.pack import Packed, find, pack
-from weft.mapper.space import STATE_LIMIT, compute_cycles, fixed_spatial, free_spatial
+from weft.mapper.space import STATE_LIMIT, compute_cycles, fixed_spatial
+from weft.mapper.spread import FREE_CHOICES, spread
 from weft.model.mapping import Mapping, Problem, Unroll
 from weft.model.schedule import Infeasible
 
@@ -26,6 +27,9 @@ BEAM = 0
 
 RUNGS = (192, 1024)
 """States of the small lattices searched first, narrowly: a good mapping to beat makes the last search short."""
+
+QUICK_CHOICES = 24
+"""Spatial choices weighed with a free dataflow where options are only weighed against one another."""
 
 ROUNDING = 1e-12
 """Two sums of the same terms in another order may differ by this part of them."""
@@ -64,9 +68,15 @@ def value(priced: Price, objective: Objective) -> tuple[float, float]:
 def least_value(problem: Problem, objective: Objective, spatial: Literal["fixed", "free"]) -> float:
     """What no mapping of a problem is better than, seen at once: the array's own time and energy [the objective's]."""
     op, core = problem.op, problem.core
-    choices = (fixed_spatial(op, core),) if spatial == "fixed" else free_spatial(op, core)
-    cycles = core.launch_cycles + passes(problem) * min(compute_cycles(op, choice) for choice in choices)
-    energy = op_pj(problem) * op.iterations + active_pj_per_cycle(problem) * cycles
+    if spatial == "fixed":
+        return _array_value(problem, objective, compute_cycles(op, fixed_spatial(op, core)))
+    return _array_value(problem, objective, math.ceil(op.iterations / core.units))
+
+
+def _array_value(problem: Problem, objective: Objective, steps: int) -> float:
+    """The objective if the array's `steps` were all that takes time and energy."""
+    cycles = problem.core.launch_cycles + passes(problem) * steps
+    energy = op_pj(problem) * problem.op.iterations + active_pj_per_cycle(problem) * cycles
     return {"latency": float(cycles), "energy": energy, "edp": energy * cycles}[objective]
 
 
@@ -88,10 +98,10 @@ def best_mapping(
     Returns: `Mapped`, priced by the readable formula and legal; or `Infeasible` with what was needed and there is.
     """
     core, op = problem.core, problem.op
-    choices = (fixed_spatial(op, core),) if spatial == "fixed" else free_spatial(op, core)
     run = _Run(problem, objective)
-    for choice in choices:
-        run.explore(choice, beam, states)
+    free = spread(op, core, FREE_CHOICES if beam != 1 else QUICK_CHOICES) if spatial == "free" else None
+    choices = free.choices if free else (fixed_spatial(op, core),)
+    run.explore_all(choices, beam, states)
     if run.best is None:
         # A narrow beam may lose the only mappings that fit: then look for room alone.
         answers = [fit(problem, choice, min(states, RUNGS[0])) for choice in choices]
@@ -105,7 +115,16 @@ def best_mapping(
     sizes = "divisors and ceil(n/k)" if run.whole else "a thinned choice of divisors"
     mapping, priced = run.best
     reached = value(priced, objective)[0]
+    dataflow = "fixed dataflow"
     floor = min(reached, *run.floors.values())
+    if free:
+        unweighed = free.there - len(choices)
+        dataflow = (
+            f"free dataflow: {run.searched} of {free.there} choices searched, {run.cut} cut by their bound, "
+            f"{unweighed} by their array steps"
+        )
+        if free.floor is not None:
+            floor = min(floor, _array_value(problem, objective, free.floor))
     optimal = floor >= reached * (1 - ROUNDING)
     return Mapped(
         mapping,
@@ -113,7 +132,7 @@ def best_mapping(
         objective,
         optimal,
         reached if optimal else floor,
-        f"{spatial} dataflow ({len(choices)}), tile sizes: {sizes}, uneven per operand",
+        f"{dataflow}, tile sizes: {sizes}, uneven per operand",
         run.size,
         run.evaluated,
     )
@@ -131,7 +150,7 @@ class _Run:
         self.best: tuple[Mapping, Price] | None = None
         self.floors: dict[tuple[Unroll, ...], float] = {}
         self.whole = True
-        self.size = self.evaluated = 0
+        self.size = self.evaluated = self.searched = self.cut = 0
 
     @property
     def reached(self) -> float:
@@ -150,14 +169,39 @@ class _Run:
         if better and not broken(self.problem, mapping):
             self.best = mapping, priced
 
+    def explore_all(self, choices: tuple[tuple[Unroll, ...], ...], beam: int, states: int) -> None:
+        """Searches spatial choices, those with the least bound first, until no bound is below what was reached."""
+        if len(choices) == 1:
+            self.explore(choices[0], beam, states)
+            return
+        bounds = {choice: self.bound(choice) for choice in choices}
+        for choice in sorted(choices, key=lambda choice: bounds[choice]):
+            if bounds[choice] > self.limit:
+                self.floors[choice] = bounds[choice]
+                self.cut += 1
+            else:
+                self.explore(choice, beam, states)
+
+    def bound(self, choice: tuple[Unroll, ...]) -> float:
+        """What no mapping of a choice is better than, seen from its smallest and largest tiles alone.
+
+        Energy and busy cycles never grow where tiles are joined (accesses and cycles are rounded up per transfer, and
+        what tiles share moves once), and what comes at the ends never shrinks. So each column is least where all its
+        tiles are the largest, or the smallest, with room for any.
+        """
+        packed = pack(self.problem, choice, 1, optimistic=_reuses_halos(self.problem), roomy=True)
+        return _root_bound(packed, self.objective)
+
     def explore(self, choice: tuple[Unroll, ...], beam: int, states: int) -> None:
         """Searches one spatial choice: small lattices narrowly, then the whole one where that leaves a doubt."""
-        for rung in (*(rung for rung in RUNGS if rung < states), states):
+        self.searched += 1
+        first = self.best is None
+        for rung in (*(rung for rung in RUNGS if first and rung < states), states):
             packed = self._pack(choice, rung)
-            floor = self._search(packed, 1)
+            floor = self._search(packed, 1 if first else beam)
             if packed.whole:
                 break
-        if beam != 1 and floor < self.reached * (1 - ROUNDING):
+        if first and beam != 1 and floor < self.reached * (1 - ROUNDING):
             floor = self._search(packed, beam)
         if _reuses_halos(self.problem):
             # Without re-use the tables say too much, so what they leave out may be better: with all of it, too little.

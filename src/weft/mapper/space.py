@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 
 from weft.cost.tables import Lattice
@@ -12,9 +11,6 @@ from weft.model.workload import Op
 
 STATE_LIMIT = 1 << 19
 """Most states of a lattice; larger ones are thinned, and the result says so."""
-
-FREE_CHOICES = 24
-"""Most spatial choices tried with a free dataflow, best utilisation first."""
 
 _CONV_ROLES: dict[Role, str] = {
     "output_channel": "K",
@@ -72,26 +68,6 @@ def _lay(op: Op, side: ArrayDim, left: dict[str, int]) -> tuple[Loop, ...]:
         if not side.shares:
             break
     return tuple(loops)
-
-
-def free_spatial(op: Op, core: Core) -> tuple[tuple[Unroll, ...], ...]:
-    """One loop of any dim on each side, fewest compute cycles first, at most FREE_CHOICES; the fixed one included."""
-    options = [[None, *(dim for dim, size in op.dims if size > 1)] for _ in core.array]
-    found: dict[tuple[Unroll, ...], int] = {}
-    for choice in itertools.product(*options):
-        dims = [dim for dim in choice if dim is not None]
-        if len(dims) != len(set(dims)):
-            continue
-        unrolls = tuple(
-            Unroll(side.name, (Loop(dim, min(side.size, op.size[dim])),))
-            for side, dim in zip(core.array, choice, strict=True)
-            if dim is not None
-        )
-        cycles = compute_cycles(op, unrolls)
-        found[unrolls] = cycles
-    fixed = fixed_spatial(op, core)
-    ranked = sorted(found, key=lambda unrolls: (found[unrolls], str(unrolls)))
-    return (fixed, *(unrolls for unrolls in ranked[:FREE_CHOICES] if unrolls != fixed))
 
 
 def compute_cycles(op: Op, unrolls: tuple[Unroll, ...]) -> int:

@@ -1,0 +1,70 @@
+"""What a free dataflow may lay side by side."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+
+from weft.mapper import Mapped, best_mapping
+from weft.mapper.space import compute_cycles, fixed_spatial
+from weft.mapper.spread import spread
+from weft.model.workload import Op
+from weft.read.chip import read_chip
+from weft.run.run import prepared, streaming_problem
+from weft.schedule.options import Mapper
+
+CHIP = read_chip("tpu_like")
+WORKLOAD, _ = prepared("resnet8", CHIP, None, "chip")
+MAPPER = Mapper(WORKLOAD, CHIP, "edp", "free")
+
+
+def op_named(name: str) -> Op:
+    return next(op for op in WORKLOAD.ops if op.name == name)
+
+
+def test_every_choice_fits_the_array_and_lays_each_dim_on_one_side() -> None:
+    core = CHIP.core("core0")
+    sizes = {side.name: side.size for side in core.array}
+    for name in ("conv", "stage2.conv1", "dense"):
+        op = op_named(name)
+        found = spread(op, core)
+        assert found.choices[0] == fixed_spatial(op, core)
+        assert len(set(found.choices)) == len(found.choices)
+        for choice in found.choices:
+            dims = [loop.dim for unroll in choice for loop in unroll.loops]
+            assert len(dims) == len(set(dims))
+            for unroll in choice:
+                assert math.prod(loop.factor for loop in unroll.loops) <= sizes[unroll.array_dim]
+
+
+def test_no_choice_of_one_loop_a_side_has_fewer_array_steps_than_the_best_ones() -> None:
+    op, core = op_named("stage1.conv1"), CHIP.core("core0")
+    first = min(compute_cycles(op, choice) for choice in spread(op, core).choices)
+    dims = [dim for dim, size in op.dims if size > 1]
+    alone = []
+    for a, b in product(dims, dims):
+        if a != b:
+            steps = [math.ceil(size / min(size, 32)) if dim in (a, b) else size for dim, size in op.dims]
+            alone.append(math.prod(steps))
+    assert first <= min(alone)
+
+
+def test_what_is_left_out_has_no_fewer_steps_than_it_says() -> None:
+    op, core = op_named("stage1.conv1"), CHIP.core("core0")
+    few, all_ = spread(op, core, 8), spread(op, core, 10**6)
+    assert all_.floor is None or few.floor is None or all_.floor >= few.floor
+    left_out = set(all_.choices) - set(few.choices)
+    assert few.floor is not None
+    assert min(compute_cycles(op, choice) for choice in left_out) >= few.floor
+
+
+def test_several_loops_on_a_side_map_better_than_the_declared_dataflow() -> None:
+    """Three input channels leave most of a side idle that kernel rows can use."""
+    op, core = op_named("conv"), CHIP.core("core0")
+    problem = streaming_problem(MAPPER, op, core, CHIP)
+    fixed, free = best_mapping(problem, "edp", "fixed"), best_mapping(problem, "edp", "free")
+    assert isinstance(fixed, Mapped)
+    assert isinstance(free, Mapped)
+    assert free.price.edp < fixed.price.edp
+    assert max(len(unroll.loops) for unroll in free.mapping.spatial) > 1
+    assert free.space.startswith("free dataflow: ")
