@@ -152,17 +152,29 @@ def divide(net: Net, call: Call) -> None:
     dtype = net.dtype(net.output(call))
     inputs = [_operand(net, call, name, dtype) for name in ("self", "other")]
     mode = net.given(call, "rounding_mode") or ("floor" if "floor_divide" in call.op else None)
-    if mode is None or dtype not in _FLOATS:
+    if mode is None or (mode == "trunc" and dtype not in _FLOATS):  # ONNX divides whole numbers towards zero
         net.emit(call, "Div", inputs)
+    elif dtype in _FLOATS:
+        made = net.part(call, "quotient", "Div", inputs, net.meta(net.output(call)))
+        if mode == "floor":
+            net.emit(call, "Floor", [made])
+            return
+        _towards_zero(net, call, made)
+    else:
+        # what the remainder, which has the divisor's sign, leaves can be divided
+        rest = net.part(call, "rest", "Mod", inputs, net.meta(net.output(call)))
+        net.emit(call, "Div", [net.part(call, "less", "Sub", [inputs[0], rest], net.meta(rest)), inputs[1]])
+
+
+def remainder(net: Net, call: Call) -> None:
+    """What a division rounded down leaves; of floats, which ONNX has only for one rounded towards zero, spelt out."""
+    meta = net.meta(net.output(call))
+    left, right = (_operand(net, call, name, meta.dtype) for name in ("self", "other"))
+    if meta.dtype not in _FLOATS:
+        net.emit(call, "Mod", [left, right])
         return
-    made = net.part(call, "quotient", "Div", inputs, net.meta(net.output(call)))
-    if mode == "floor":
-        net.emit(call, "Floor", [made])
-        return
-    # towards zero: the magnitude rounded down, with the quotient's sign
-    size = net.part(call, "size", "Abs", [made], net.shape(made))
-    down = net.part(call, "down", "Floor", [size], net.shape(made))
-    net.emit(call, "Mul", [down, net.part(call, "sign", "Sign", [made], net.shape(made))])
+    times = net.part(call, "times", "Floor", [net.part(call, "quotient", "Div", [left, right], meta)], meta)
+    net.emit(call, "Sub", [left, net.part(call, "whole", "Mul", [times, right], meta)])
 
 
 def compare(op_type: str, negated: bool = False) -> Build:
@@ -205,21 +217,54 @@ def power(net: Net, call: Call) -> None:
     net.emit(call, "Pow", [_operand(net, call, name, dtype) for name in ("self", "exponent")])
 
 
-def fixed_power(exponent: float) -> Build:
-    """A builder of a power that the operator's name states (rsqrt, square)."""
+def composed(*steps: tuple[str, float | None]) -> Build:
+    """A builder of one input after another: ONNX operators, each with the number that is its other operand, if any."""
 
     def build(net: Net, call: Call) -> None:
-        data = net.cast(call, net.tensor(call), net.dtype(net.output(call)), "input")
-        net.emit(call, "Pow", [data, net.scalar(call, "exponent", exponent, net.dtype(data))])
+        meta = net.meta(net.output(call))
+        value = net.cast(call, net.data(call), meta.dtype, "input")
+        for n, (op_type, number) in enumerate(steps):
+            inputs = [value] if number is None else [value, net.scalar(call, f"number{n}", number, meta.dtype)]
+            if n == len(steps) - 1:
+                net.emit(call, op_type, inputs)
+            else:
+                value = net.part(call, f"step{n}", op_type, inputs, meta)
 
     return build
 
 
-def log1p(net: Net, call: Call) -> None:
-    """log(1 + x)."""
-    data = net.tensor(call)
-    one = net.scalar(call, "one", 1, net.dtype(data))
-    net.emit(call, "Log", [net.part(call, "sum", "Add", [data, one], net.shape(data))])
+def truncate(net: Net, call: Call) -> None:
+    """Rounding towards zero."""
+    _towards_zero(net, call, net.data(call))
+
+
+def _towards_zero(net: Net, call: Call, data: str) -> None:
+    """The magnitude rounded down, with its sign."""
+    meta = net.meta(data)
+    down = net.part(call, "down", "Floor", [net.part(call, "size", "Abs", [data], meta)], meta)
+    net.emit(call, "Mul", [down, net.part(call, "sign", "Sign", [data], meta)])
+
+
+def add_combined(op_type: str) -> Build:
+    """A builder of addcmul and addcdiv: what two tensors make, scaled and added."""
+
+    def build(net: Net, call: Call) -> None:
+        meta = net.meta(net.output(call))
+        made = net.part(call, "made", op_type, [net.tensor(call, "tensor1"), net.tensor(call, "tensor2")], meta)
+        factor = net.number(call, "value", 1)
+        if factor != 1:
+            made = net.part(call, "scaled", "Mul", [made, net.scalar(call, "value", factor, meta.dtype)], meta)
+        net.emit(call, "Add", [net.tensor(call), made])
+
+    return build
+
+
+def lerp(net: Net, call: Call) -> None:
+    """A way from one tensor to another, by a weight."""
+    meta = net.meta(net.output(call))
+    apart = net.part(call, "apart", "Sub", [net.tensor(call, "end"), net.tensor(call)], meta)
+    step = net.part(call, "step", "Mul", [apart, _operand(net, call, "weight", meta.dtype)], meta)
+    net.emit(call, "Add", [net.tensor(call), step])
 
 
 def where(net: Net, call: Call) -> None:

@@ -101,11 +101,14 @@ def upsample(net: Net, call: Call) -> None:
     """upsample_*: a Resize to the size of the output."""
     data = net.data(call)
     mode = "nearest" if "nearest" in call.op else "cubic" if "bicubic" in call.op else "linear"
+    exact = "exact" in call.op
     corners = "align_corners" if net.flag(call, "align_corners") else "half_pixel"
-    aligned = "asymmetric" if "nearest" in call.op and "exact" not in call.op else corners
+    aligned = "asymmetric" if mode == "nearest" and not exact else corners
     sizes = net.whole(call, "sizes", net.shape(net.output(call)))
-    more = {"nearest_mode": "floor"} if mode == "nearest" else {"cubic_coeff_a": -0.75} if mode == "cubic" else {}
-    net.emit(call, "Resize", [data, "", "", sizes], mode=mode, coordinate_transformation_mode=aligned, **more)
+    attributes: dict[str, Any] = {"mode": mode, "coordinate_transformation_mode": aligned}
+    if mode == "nearest":
+        attributes["nearest_mode"] = "round_prefer_ceil" if exact else "floor"
+    net.emit(call, "Resize", [data, "", "", sizes], **attributes)
 
 
 def batch_norm(net: Net, call: Call) -> None:

@@ -285,31 +285,38 @@ def index_select(net: Net, call: Call) -> None:
 
 
 def index(net: Net, call: Call) -> None:
-    """Positions along one axis, or along the leading axes at once, each by a tensor of whole numbers."""
+    """Positions along one axis, or along neighbouring axes at once, each by a tensor of whole numbers."""
     data, out = net.tensor(call), net.output(call)
     stated = net.given(call, "indices")
-    found = [
-        (i, item.name) for i, item in enumerate(stated if isinstance(stated, tuple) else ()) if isinstance(item, Ref)
-    ]
-    axes = [i for i, _ in found]
-    leading = axes == list(range(len(axes)))
-    if not found or any(net.dtype(name) == "bool" for _, name in found) or (len(found) > 1 and not leading):
+    items = stated if isinstance(stated, tuple) else ()
+    found = [(i, item.name) for i, item in enumerate(items) if isinstance(item, Ref)]
+    first, count, rank = found[0][0] if found else 0, len(found), len(net.shape(data))
+    beside = [i for i, _ in found] == list(range(first, first + count))
+    if not found or not beside or any(net.dtype(name) == "bool" for _, name in found):
         raise net.refuse(
-            call,
-            "a tensor must be indexed along one axis, or along its leading axes, by whole numbers",
-            "index one axis after another",
+            call, "a tensor must be indexed along neighbouring axes, by whole numbers", "index one axis after another"
         )
-    if len(found) == 1:
-        net.emit(call, "Gather", [data, found[0][1]], axis=axes[0])
+    if count == 1:
+        net.emit(call, "Gather", [data, found[0][1]], axis=first)
         return
-    shape = net.shape(out)[: len(net.shape(out)) - (len(net.shape(data)) - len(found))]
+    wide = len(net.shape(out)) - (rank - count)
+    shape = net.shape(out)[first : first + wide]
     columns = []
     for i, name in found:
         target = net.whole(call, f"wide{i}.shape", shape)
-        wide = net.part(call, f"wide{i}", "Expand", [net.cast(call, name, "int64", f"whole{i}"), target], shape)
-        columns.append(net.reshaped(call, wide, (*shape, 1), f"column{i}"))
-    rows = net.part(call, "rows", "Concat", columns, (*shape, len(found)), axis=len(shape))
-    net.emit(call, "GatherND", [data, rows])
+        each = net.part(call, f"wide{i}", "Expand", [net.cast(call, name, "int64", f"whole{i}"), target], shape)
+        columns.append(net.reshaped(call, each, (*shape, 1), f"column{i}"))
+    rows = net.part(call, "rows", "Concat", columns, (*shape, count), axis=wide)
+    if not first:
+        net.emit(call, "GatherND", [data, rows])
+        return
+    order = (*range(first, first + count), *range(first), *range(first + count, rank))
+    front = net.part(call, "front", "Transpose", [data], tuple(net.shape(data)[i] for i in order), perm=order)
+    whole = (*shape, *net.shape(out)[:first], *net.shape(out)[first + wide :])
+    picked = net.part(call, "picked", "GatherND", [front, rows], whole)
+    net.emit(
+        call, "Transpose", [picked], perm=(*range(wide, wide + first), *range(wide), *range(wide + first, len(whole)))
+    )
 
 
 def difference(net: Net, call: Call) -> None:

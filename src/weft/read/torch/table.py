@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
+
 from weft.read.torch.arithmetic import (
     add,
+    add_combined,
     binary,
     clip,
     compare,
+    composed,
     convert,
     cumulate,
     divide,
     elu,
     extreme,
-    fixed_power,
     gelu,
     glu,
-    log1p,
+    lerp,
     logical,
     masked_fill,
     negate,
@@ -23,7 +26,9 @@ from weft.read.torch.arithmetic import (
     power,
     prelu,
     reduce,
+    remainder,
     softplus,
+    truncate,
     unary,
     variance,
     vector_norm,
@@ -82,8 +87,8 @@ def _all(names: str, builder: Build) -> dict[str, Build]:
 
 
 _LIKE_ONNX = (
-    "Relu Sigmoid Tanh Erf Exp Log Sqrt Neg Abs Sign Reciprocal Mish Softsign HardSwish Selu "
-    "Floor Ceil Round Sin Cos Tan Asin Acos Atan Sinh Cosh IsNaN IsInf"
+    "Relu Sigmoid Tanh Erf Exp Log Sqrt Neg Abs Sign Reciprocal Mish HardSwish Selu "
+    "Floor Ceil Round Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh IsNaN IsInf"
 )
 
 _UNARY = {
@@ -94,11 +99,11 @@ _UNARY = {
 }
 
 _VIEWS: dict[str, Build] = {
-    **_all("view reshape _unsafe_view _reshape_alias flatten unflatten squeeze unsqueeze view_as reshape_as", reshape),
-    **_all("contiguous detach alias lift_fresh lift lift_fresh_copy view_of", same()),
+    **_all("view reshape _unsafe_view flatten unflatten squeeze unsqueeze view_as reshape_as", reshape),
+    **_all("contiguous detach alias lift lift_fresh_copy", same()),
     **_all("permute transpose t swapaxes swapdims", permute),
     **_all("expand expand_as broadcast_to", expand),
-    **_all("to type_as _to_copy float half bfloat16 double", convert),
+    **_all("to type_as _to_copy", convert),
     **_all("split split_with_sizes chunk unbind tensor_split", split),
     **_all("slice narrow", slice_),
     **_all("dropout feature_dropout alpha_dropout", dropout),
@@ -110,14 +115,14 @@ _VIEWS: dict[str, Build] = {
 BUILDERS: dict[str, Build] = {
     **_all("conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d convolution", conv),
     **_all("max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d", pool),
-    **_all("max_pool1d_with_indices max_pool2d_with_indices max_pool3d_with_indices", pool),
+    **_all("max_pool2d_with_indices max_pool3d_with_indices", pool),
     **_all("adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d", adaptive_pool),
     **_all("_adaptive_avg_pool2d _adaptive_avg_pool3d", adaptive_pool),
     **_all("adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d", adaptive_pool),
     **_all("upsample_nearest1d upsample_nearest2d upsample_nearest3d upsample_linear1d upsample_bilinear2d", upsample),
     **_all("upsample_trilinear3d upsample_bicubic2d", upsample),
     **_all("_upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d", upsample),
-    **_all("batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training native_batch_norm", batch_norm),
+    **_all("batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training", batch_norm),
     "instance_norm": instance_norm,
     **_all("layer_norm native_layer_norm", layer_norm),
     **_all("group_norm native_group_norm", group_norm),
@@ -142,19 +147,27 @@ BUILDERS: dict[str, Build] = {
     "gelu": gelu,
     "glu": glu,
     "prelu": prelu,
-    "rsqrt": fixed_power(-0.5),
-    "square": fixed_power(2),
     "pow": power,
-    "log1p": log1p,
+    "rsqrt": composed(("Pow", -0.5)),
+    "square": composed(("Pow", 2)),
+    "log1p": composed(("Add", 1), ("Log", None)),
+    "log2": composed(("Log", None), ("Mul", 1 / math.log(2))),
+    "log10": composed(("Log", None), ("Mul", 1 / math.log(10))),
+    "exp2": composed(("Mul", math.log(2)), ("Exp", None)),
+    "expm1": composed(("Exp", None), ("Sub", 1)),
+    "trunc": truncate,
+    "addcmul": add_combined("Mul"),
+    "addcdiv": add_combined("Div"),
+    "lerp": lerp,
     "hardtanh": clip("min_val", "max_val", (-1.0, 1.0)),
     "relu6": clip("min_val", "max_val", (0.0, 6.0)),
     **_all("clamp clip clamp_min clamp_max", clip("min", "max")),
     "add": add("Add"),
     "sub": add("Sub"),
     "rsub": add("Sub", swapped=True),
-    **_all("mul multiply", binary("Mul")),
+    "mul": binary("Mul"),
     **_all("div divide true_divide floor_divide", divide),
-    "remainder": binary("Mod"),
+    "remainder": remainder,
     "fmod": binary("Mod", fmod=1),
     "maximum": binary("Max"),
     "minimum": binary("Min"),
@@ -211,6 +224,7 @@ BUILDERS: dict[str, Build] = {
     "scalar_tensor": filled(argument="s"),
     "fill": filled(argument="value"),
     "zero": filled(0),
+    **_all("empty empty_like new_empty empty_permuted", filled(0)),
     **_all("zeros zeros_like new_zeros", filled(0)),
     **_all("ones ones_like new_ones", filled(1)),
     "arange": counted,
