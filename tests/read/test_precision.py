@@ -85,3 +85,9 @@ def test_a_width_that_is_set_over_a_quantised_type_is_said_as_such():
         workload, tensors=tuple(replace(t, bits=4, type=typed) if t.name == "w" else t for t in workload.tensors)
     )
     assert assume_precision(narrow, Precision())[1] == "8-bit I, O (the model is float32; its 4-bit W kept as given)"
+
+
+def test_a_view_has_the_width_that_the_model_states_of_what_it_shows():
+    nodes = [node("Conv", ["x", "w"], ["c"], name="c", output_size=4), node("Flatten", ["c"], ["y"])]
+    workload = read_model(make_model(nodes, {"x": [1, 3, 8, 8]}, {"y": None}, {"w": random(4, 3, 3, 3)}))
+    assert bits(assume_precision(workload, Precision())[0]) == {"x": 8, "w": 8, "c": 4, "y": 4}

@@ -8,8 +8,10 @@ from interpret import make_model
 from onnx import TensorProto, helper, load_model_from_string
 
 from weft.errors import ModelError
+from weft.model.chip import Precision
 from weft.read.fold import fold
 from weft.read.onnx import read_model
+from weft.read.precision import assume_precision
 from weft.report.coverage import coverage
 from weft.run import run
 
@@ -202,6 +204,28 @@ def test_scales_of_channels_made_at_run_time_follow_the_channels():
     assert [note.text for note in net.notes if note.subject == "bias"] == [
         "Add folded into conv: done on the way out, bias preloaded, not priced"
     ]
+
+
+def test_a_product_with_a_whole_tensor_is_no_scaling():
+    nodes = [
+        node("MatMulInteger", ["x", "m"], ["acc"], name="mul"),
+        node("Cast", ["acc"], ["wide"], to=TensorProto.FLOAT),
+        node("Mul", ["wide", "full"], ["y"], name="gate"),
+    ]
+    net = read(nodes, {"x": [3, 5]}, {"m": MATRIX, "full": np.ones((3, 4), F32)})
+    assert [op.name for op in net.ops] == ["mul", "gate"]
+    priced, _ = assume_precision(net, Precision())
+    assert [priced.tensor(name).bits for name in ("acc", "wide", "y")] == [32, 32, 8]
+
+
+@pytest.mark.parametrize(
+    ("op_type", "names"),
+    [("QGemm", (*ALL, "m", "ws", "wz")), ("MatMulIntegerToFloat", ("x", "m", "s", "ws", "z", "wz", "ws"))],
+)
+def test_a_product_of_integers_that_leaves_as_floats(op_type, names):
+    net = read([node(op_type, names, ["y"], name="q", domain=MS)], {"x": [3, 5]}, {"m": MATRIX})
+    assert (net.tensor("y").dtype, net.tensor("y").type) == ("float32", None)
+    assert [item[3] for item in operands(net)] == [U8, "int8 per axis 1", "None"]
 
 
 def test_accumulators_that_are_also_read_as_they_are_stay():
