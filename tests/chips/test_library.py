@@ -343,9 +343,15 @@ def test_totals_are_those_of_the_parts(name, macs, bits, links):
     assert len(chip.links) == links
 
 
-@pytest.mark.parametrize("name", ["tesla_npu_like", "ascend_like", "hetero_quad", "simba"])
-def test_resnet8_runs_on_it_with_proof(name):
-    result = run("resnet8", name, budget=1)
+@pytest.mark.parametrize(
+    ("network", "name"),
+    [
+        *(("resnet8", name) for name in ("tesla_npu_like", "ascend_like", "hetero_quad", "simba")),
+        ("ds_cnn", "tesla_npu_like"),  # depthwise: a step of 32 channels fills the line buffer
+    ],
+)
+def test_a_small_network_runs_on_it_with_proof(network, name):
+    result = run(network, name, budget=1)
     assert result.proof.violations == ()
     assert result.proof.replay_ok
 
