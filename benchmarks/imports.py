@@ -31,13 +31,36 @@ NETWORK = "resnet8"
 ODD = ("stands twice", "is given to", "as no port is given", "again between the same", "rounded down")
 """Remarks of an importer that are about what is odd in a file."""
 HEAD = """\
-# Import of other tools' examples
+# Import from ZigZag and Stream
+
+`weft import zigzag FILE` reads an accelerator (with `--mapping FILE`, what lies on its array) or a workload; `weft
+import stream FILE` an accelerator with the files of its cores. Both write weft's YAML, which is yours from then on.
+Every number of the source is in it; what is not used is named in a comment, what is assumed is a comment that
+begins with `assumed`:
+
+- **clock, precision, folding**: 1 GHz; the widths of the first core that has some, else 8 bit; Relu, Clip and batch
+  normalisation cost nothing.
+- **buffering**: a memory of at most 8 words of its port's width is a register, any other double, unless the file
+  forces it.
+- **partial sums**: Stream's `operand_precision`, else the width of the innermost output port, else twice an input.
+- **dataflow**: the mapping named `default`, or the file's `dataflows`. Else K, C, OX, OY on the sides in this
+  order; where sums rest in a systolic array OX, K, OY. `--spatial free` lets weft choose.
+- **ports**: a way given to two ports lies on the last, as ZigZag reads it; a way given to none on one that can.
+- **links**: Stream's are all kept, each direction of a link with its bandwidth, a bus one resource; its
+  `unit_energy_cost` is for the full width. ZigZag has none: weft joins the core with its library's pooling and SIMD
+  cores and the top memory.
+- **op kinds**: Stream's `operator_types`; what no core lists goes to the cores for elementwise operators, else to
+  those that list nothing.
+- **layers**: equations and relations become index maps, sources join tensors, other shapes of as many elements are
+  views.
+
+## Examples that come with them
 
 Made by `benchmarks/imports.py` from the inputs in the wheels of zigzag-dse {zigzag} and stream-dse {stream}. Each
-file is imported, read as a chip, and runs `{network}` with `--budget {budget}`; the proof is rules and replay of the
-whole schedule. *Links* are those that the source lists, *kept* those of the imported chip that come from them; ZigZag's
-files list none, and weft assumes some. *Assumed* counts comments that begin with `assumed`. A mapping file of the same
-name gives the dataflow of a ZigZag accelerator where there is one, else it is assumed.
+file is imported, read as a chip, and runs `{network}` with `--budget {budget}`; the proof is rules and replay of
+the whole schedule. *Links* are those that the source lists, *kept* those of the imported chip that come from them;
+ZigZag's files list none, and weft assumes some. *Assumed* counts comments that begin with `assumed`. A mapping file
+of the same name gives the dataflow of a ZigZag accelerator where there is one, else it is assumed.
 
 | file | cores | memories | links | kept | assumed | cycles | energy uJ | facts checked | replay | CPU s |
 |---|---|---|---|---|---|---|---|---|---|---|

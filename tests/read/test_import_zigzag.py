@@ -76,6 +76,7 @@ MAPPING = """\
     D1: ["K, 8"]
     D2: ["C, 2", "FX, 2"]
   spatial_mapping_hint:
+    D2: [C]
     D3: [OX, OY]
     D4: [K]
 - name: Add
@@ -178,6 +179,7 @@ def test_a_mapping_gives_roles_and_several_loops_share_a_side(tmp_path):
     assert "map.yaml: C 2, FX 2; weft fills the side in this order, not by these factors" in text
     assert "not used: map.yaml lays K on D4, which the array has not" in text
     assert "not used: mappings of Add: a core has one dataflow" in text
+    assert "not used: spatial_mapping_hint of D2: spatial_mapping says" in text
     assert "dataflow assumed" not in chip.notes
 
 

@@ -79,7 +79,11 @@ def read_mapping(item: Item) -> MappingFile:
         for side, loops in chosen.parts("spatial_mapping_hint").items():
             sides[side] = tuple((_loop(entry.value, entry), None) for entry in _list(loops))
     if chosen.has("spatial_mapping"):
-        sides |= laid(chosen.get("spatial_mapping"))
+        fixed = laid(chosen.get("spatial_mapping"))
+        remarks += [
+            f"not used: spatial_mapping_hint of {side}: spatial_mapping says" for side in sides if side in fixed
+        ]
+        sides |= fixed
     if chosen.has("temporal_ordering"):
         remarks.append("not used: temporal_ordering: weft finds the order of loops itself")
     links = {"O": "O", "W": "I2", "I": "I1"}
