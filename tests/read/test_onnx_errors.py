@@ -300,6 +300,28 @@ def test_a_loop_without_a_body():
     )
 
 
+def test_an_input_left_out_that_an_operator_needs():
+    assert of([node("Gemm", ["x", "", "b"], ["y"], name="g")], {"x": [2, 3], "b": [4]}, {"y": [2, 4]}) == (
+        "net: node 'g': input 1 of Gemm must be given, and it is left out; export the network again"
+    )
+
+
+def test_a_split_into_another_number_of_parts():
+    nodes = [node("Split", ["x"], ["y", "z"], name="s", num_outputs=3)]
+    assert of(nodes, {"x": [6]}, {"y": [3], "z": [3]}, opset=18) == (
+        "net: node 's': num_outputs of Split must be the number of its outputs 2, not 3; export the network again"
+    )
+
+
+def test_a_declared_shape_that_cannot_be():
+    nodes = [node("Attention", ["q", "k", "v", "m"], ["y"], name="a")]
+    given = {key: [1, 2, 3, 4] for key in "qkv"} | {"m": [1, 1, 1, 3, 3]}
+    assert of(nodes, given, {"y": None}, opset=23) == (
+        "net: node 'a': shapes and attributes of Attention must fit each other, and with inputs [1, 2, 3, 4], "
+        "[1, 2, 3, 4], [1, 2, 3, 4], [1, 1, 1, 3, 3] and outputs [1, 2, 3, 4] they do not; export the network again"
+    )
+
+
 def test_a_network_in_training_mode():
     weights = {"s": random(3), "b": random(3), "m": random(3), "v": random(3)}
     nodes = [node("BatchNormalization", ["x", *weights], ["y"], name="bn", training_mode=1)]

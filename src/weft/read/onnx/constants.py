@@ -30,6 +30,9 @@ FOLDABLE = frozenset(
 )
 """Operators computed at read time where all their inputs are constants: shape arithmetic and weight preparation."""
 
+MOST_MADE = 1 << 24
+"""Elements that an operator may make out of few while reading: 16 M, 64 MiB as floats."""
+
 
 def initializer_info(tensor: Any, where: str) -> Info:
     """Shape and type of a weight.
@@ -90,9 +93,23 @@ def fold(raw: Raw, node: Node, infos: Mapping[str, Info], known: Mapping[str, La
     if node.key not in FOLDABLE or any(name not in known for name in node.inputs if name):
         return None
     inputs = {name: known[name]() for name in node.inputs if name}
-    if any(value is None for value in inputs.values()):
+    if any(value is None for value in inputs.values()) or _made(node, inputs) > MOST_MADE:
         return None
     return _evaluate(node, inputs)
+
+
+def _made(node: Node, inputs: Mapping[str, Array | None]) -> float:
+    """Elements of what an operator makes out of few: 0 for those that make no more than they get."""
+    if node.key not in ("ConstantOfShape", "Expand", "Tile", "Range", "OneHot"):
+        return 0.0
+    values = [np.asarray(inputs.get(name), dtype=np.float64).reshape(-1) for name in node.inputs[:3]]
+    if node.key == "ConstantOfShape":
+        return float(np.prod(values[0]))
+    if node.key in ("Expand", "Tile"):
+        return float(values[0].size * np.prod(np.maximum(values[1], 1)))
+    if node.key == "Range" and all(value.size == 1 and value[0] == value[0] for value in values) and values[2][0]:
+        return float((values[1][0] - values[0][0]) / values[2][0])
+    return float(values[0].size * values[1][0]) if node.key == "OneHot" and values[1].size else 0.0
 
 
 def _evaluate(node: Node, inputs: Mapping[str, Array | None]) -> list[Array] | None:

@@ -11,6 +11,7 @@ from weft.read.onnx.blocks import read_with_scales
 from weft.read.onnx.graph import Graph, Node
 from weft.read.onnx.proto import size_error
 from weft.read.onnx.table import BUILDERS
+from weft.read.onnx.unknown import must_fit
 
 WIDEST = 64
 """Bits of the widest number that an attribute may give a tensor."""
@@ -28,7 +29,8 @@ def emit(graph: Graph) -> Workload:
     problems = Gathered(ModelError)
     for node in graph.nodes:
         with problems.go_on(graph.at(node)):
-            made = read_with_scales(graph, BUILDERS[node.key](graph, node))
+            with must_fit(node, graph.infos):
+                made = read_with_scales(graph, BUILDERS[node.key](graph, node))
             ops += made.ops
             views += made.views
             notes += made.notes

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import onnx
 import onnx.defs
 import onnx.helper
 
+from weft.errors import ModelError
 from weft.read.onnx.graph import DEFAULT_DOMAINS, Info, Node, Raw
 from weft.read.onnx.microsoft import DEFINED, definition
 from weft.read.onnx.proto import GRAPHS, elem_type, named
@@ -16,12 +18,43 @@ from weft.read.onnx.proto import GRAPHS, elem_type, named
 
 def schema_of(node: Node) -> Any:
     """ONNX's definition of a node's operator in its operator set; None where ONNX does not know it."""
+    return _schema(node.op_type, node.domain, node.opset)
+
+
+@cache
+def _schema(op_type: str, domain: str, opset: int) -> Any:
     try:
-        if node.domain:
-            return onnx.defs.get_schema(node.op_type, domain=node.domain)
-        return onnx.defs.get_schema(node.op_type, min(node.opset, onnx.defs.onnx_opset_version()), "")
+        if domain:
+            return onnx.defs.get_schema(op_type, domain=domain)
+        return onnx.defs.get_schema(op_type, min(opset, onnx.defs.onnx_opset_version()), "")
     except onnx.defs.SchemaError:
         return None
+
+
+@cache
+def _required(op_type: str, domain: str, opset: int) -> tuple[int, ...]:
+    """Positions of the inputs that an operator cannot do without."""
+    schema = _schema(op_type, domain, opset)
+    if schema is None:
+        return (0,) if f"{domain}::{op_type}" in DEFINED else ()
+    single = onnx.defs.OpSchema.FormalParameterOption.Single
+    return tuple(i for i, parameter in enumerate(schema.inputs) if parameter.option == single)
+
+
+def check_inputs(node: Node) -> None:
+    """Refuse a node that lacks an input it cannot do without.
+
+    Errors: ModelError for it.
+    """
+    needed = _required(node.op_type, node.domain, node.opset)
+    missing = [i for i in needed if not node.given(i)]
+    given = sum(map(bool, node.inputs))
+    if missing and given < len(needed):
+        text = f"{node.op_type} must have at least {len(needed)} inputs, not {given}"
+        raise ModelError(text, remedy="export the network again")
+    if missing:
+        text = f"input {missing[0]} of {node.op_type} must be given, and it is left out"
+        raise ModelError(text, remedy="export the network again")
 
 
 def is_function(raw: Raw, node: Node) -> bool:

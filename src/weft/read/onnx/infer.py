@@ -7,19 +7,20 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import onnx.helper
 
 from weft.errors import Gathered, ModelError
 from weft.model.workload import Note
 from weft.read.onnx.constants import FOLDABLE, constant, fold, initializer_info, later, lazy
 from weft.read.onnx.formats import Formats, carry
-from weft.read.onnx.functions import branch, call, function_of, is_function
+from weft.read.onnx.functions import branch, call, check_inputs, function_of, is_function
 from weft.read.onnx.graph import Graph, Info, Lazy, Node, Raw, elements
 from weft.read.onnx.microsoft import DEFINED
-from weft.read.onnx.proto import named
+from weft.read.onnx.proto import elem_type, named
 from weft.read.onnx.quantise import of_constants, settle
 from weft.read.onnx.shapes import outputs_of
 from weft.read.onnx.table import BUILDERS, WRITTEN
-from weft.read.onnx.unknown import refuse, unknown_operator
+from weft.read.onnx.unknown import must_fit, refuse, unknown_operator
 from weft.read.onnx.unroll import body_of, loop, scan
 
 _COMPUTED = FOLDABLE | {"Constant", "Shape", "Size", "EyeLike", "If", "Loop", "Scan"}
@@ -183,7 +184,9 @@ def infer(raw: Raw) -> Graph:
         if broken.isdisjoint(node.inputs):
             with problems.go_on(f"{raw.where}: node '{node.name}'"):
                 refuse(raw.where, node)
-                state.step(node)
+                check_inputs(node)
+                with must_fit(node, state.infos):
+                    state.step(node)
                 continue
         broken.update(filter(None, node.outputs))  # what follows from a problem is none of its own
     problems.settle()
@@ -198,7 +201,7 @@ def infer(raw: Raw) -> Graph:
 
 def _empty(info: Info) -> Lazy:
     """The values of a tensor without elements: a constant whatever makes it."""
-    return lambda: np.empty(info.shape, np.float32 if info.dtype == "bfloat16" else np.dtype(info.dtype))
+    return lambda: np.empty(info.shape, onnx.helper.tensor_dtype_to_np_dtype(elem_type(info.dtype)))
 
 
 def _split_dead(nodes: list[Node], outputs: tuple[str, ...]) -> tuple[tuple[Node, ...], list[Node]]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from weft.errors import ModelError
-from weft.read.onnx.graph import Node
+from weft.read.onnx.graph import Info, Node
 
 _DYNAMIC = "the size of its result is known only at run time: end the network before it"
 _RANDOM = "give the random numbers as an input"
@@ -50,6 +51,21 @@ def unknown_operator(where: str, nodes: Sequence[Node]) -> ModelError:
         where=f"{where}: node '{first.name}'{more}",
         remedy=standard if first.domain else _WAYS_OUT.get(first.op_type, "export the network without it"),
     )
+
+
+@contextmanager
+def must_fit(node: Node, shapes: Mapping[str, Info]) -> Iterator[None]:
+    """Around what reads one node: inputs, attributes and outputs that contradict each other are the user's problem."""
+    try:
+        yield
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        given = ", ".join(str(list(shapes[name].shape)) for name in node.inputs if name in shapes)
+        made = ", ".join(str(list(shapes[name].shape)) for name in node.outputs if name in shapes)
+        words = f"inputs {given or 'none'}" + (f" and outputs {made}" if made else "")
+        raise ModelError(
+            f"shapes and attributes of {node.op_type} must fit each other, and with {words} they do not",
+            remedy="export the network again",
+        ) from error
 
 
 def refuse(where: str, node: Node) -> None:
