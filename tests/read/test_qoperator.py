@@ -175,7 +175,7 @@ def test_scales_behind_a_product_of_integers_are_merged_into_it_and_read():
     assert [(item.name, item.slot, item.tensor) for item in product.operands] == [
         ("A", "I", "q"),
         ("B", "W", "m"),
-        ("S", "W", "both"),
+        ("S", "I", "both"),
         ("O", "O", "y"),
     ]
     assert net.views == ()

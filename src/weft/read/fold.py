@@ -180,7 +180,7 @@ class _Folding:
         place = {axis.terms: i for i, axis in enumerate(output.axes) if axis.terms}
         axes = tuple(producer.output.axes[place[axis.terms]] if axis.terms else axis for axis in scale.axes)
         taken = {item.name for item in producer.operands}
-        return Operand(next(name for name in ("S", "S2", "S3") if name not in taken), "W", scale.tensor, axes)
+        return Operand(next(name for name in ("S", "S2", "S3") if name not in taken), "I", scale.tensor, axes)
 
     def _made_by(self, index: int) -> Op:
         op = self.done[index]

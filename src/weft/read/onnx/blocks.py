@@ -42,7 +42,8 @@ def with_scales(
     """The op `name` with the loop along the blocks of `operand` split in two, and the scales among its operands.
 
     A loop over K in blocks of n becomes KB over the blocks and K inside one: index = n x KB + K. Every operand's map
-    stays exact. Where n does not divide the loop, the last block is padded, and a note says so.
+    stays exact. Where n does not divide the loop, the last block is padded, and a note says so. Scales take the room of
+    inputs: the register of a weight, one byte on many arrays, holds weights alone.
     """
     (op,) = (op for op in made.ops if op.name == name)
     (item,) = (item for item in op.operands if item.name == operand)
@@ -79,7 +80,7 @@ def with_scales(
         tensors[scale.tensor] = Tensor(scale.tensor, shape, scale.bits, role, scale.dtype, stored)
         taken = {other.name for other in op.operands}
         free = next(word for word in (letter, f"{letter}2", f"{letter}3") if word not in taken)
-        added.append(Operand(free, "W", scale.tensor, axes))
+        added.append(Operand(free, "I", scale.tensor, axes))
     op = replace(op, operands=(*op.inputs, *added, op.output))
     ops = tuple(op if other.name == name else other for other in made.ops)
     return replace(made, ops=ops, tensors=tuple(tensors.values()), notes=tuple(notes))

@@ -199,7 +199,7 @@ def dynamic_quantize(graph: Graph, node: Node) -> Emitted:
             "elementwise",
             node.op_type,
             dims,
-            (read, operand("I2", "W", scale, ()), operand("O", "O", output, broadcast(shape, dims, len(shape)))),
+            (read, operand("I2", "I", scale, ()), operand("O", "O", output, broadcast(shape, dims, len(shape)))),
             nodes=(node.name,),
         ),
     ]

@@ -56,7 +56,7 @@ def _scaling(graph: Graph, node: Node, numbers: str, type_: TensorType) -> Emitt
         return with_scales(graph, made, op.name, item.name, type_, tuple(scale_of(graph, name) for name in names))
     axes = () if type_.axis is None else (item.axes[type_.axis],)
     read = [
-        operand(letter, "W", name, axes or (axis(1),) * len(graph.shape(name)))
+        operand(letter, "I", name, axes or (axis(1),) * len(graph.shape(name)))
         for letter, name in zip("SZ", names, strict=False)
         if not graph.is_constant(name)
     ]
