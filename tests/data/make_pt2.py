@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.ao.quantization.fx._decomposed  # names the operators of quantised programs
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.export import Dim
@@ -249,6 +250,30 @@ class Written(nn.Module):
         return y + 1
 
 
+class Quantised(nn.Module):
+    """Two layers as quantisation by export writes them: activations of 8 bits, weights of 8 and 4 bits by channel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("wide", torch.randint(-127, 128, (6, 3, 3, 3), dtype=torch.int8))
+        self.register_buffer("narrow", torch.randint(-8, 8, (5, 6), dtype=torch.int8))
+        for name, count in (("wide", 6), ("narrow", 5)):
+            self.register_buffer(f"{name}_scale", torch.rand(count) / 100 + 0.001)
+            self.register_buffer(f"{name}_zero", torch.zeros(count, dtype=torch.int64))
+        self.bias = nn.Parameter(torch.randn(6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        ops = torch.ops.quantized_decomposed
+        x = ops.quantize_per_tensor(x, 0.02, 3, -128, 127, torch.int8)
+        x = ops.dequantize_per_tensor(x, 0.02, 3, -128, 127, torch.int8)
+        w = ops.dequantize_per_channel(self.wide, self.wide_scale, self.wide_zero, 0, -128, 127, torch.int8)
+        x = F.relu(F.conv2d(x, w, self.bias, padding=1)).mean((2, 3))
+        x = ops.quantize_per_tensor(x, 0.01, 0, 0, 255, torch.uint8)
+        x = ops.dequantize_per_tensor(x, 0.01, 0, 0, 255, torch.uint8)
+        w = ops.dequantize_per_channel(self.narrow, self.narrow_scale, self.narrow_zero, 0, -8, 7, torch.int8)
+        return F.linear(x, w)
+
+
 def networks() -> dict[str, tuple[nn.Module, tuple[Tensor, ...], object]]:
     """Module, inputs and dynamic shapes by name; the same weights every time."""
     torch.manual_seed(0)
@@ -264,6 +289,7 @@ def networks() -> dict[str, tuple[nn.Module, tuple[Tensor, ...], object]]:
         "mixture": (Mixture(), (torch.randn(1, 4, 6),), None),
         "tokens": (Tokens(), (torch.tensor([[3, 1, 6, 0, 2]]),), None),
         "written": (Written(), (torch.randn(2, 4, 6),), None),
+        "quantised": (Quantised(), (torch.randn(1, 3, 6, 6),), None),
         "memory": (Memory(), (torch.randn(1, 3, 4),), None),
     }
 

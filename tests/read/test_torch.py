@@ -152,6 +152,15 @@ def test_weights_are_parameters_of_their_type():
     assert weights["p_q_weight"] == ((8, 8), "float16", 16)
 
 
+@pytest.mark.parametrize(("name", "product"), [("quantised", "linear"), ("quantised.core", "mm")])
+def test_a_quantised_program_keeps_its_widths(name, product):
+    workload = read(name)
+    bits = {tensor.name: tensor.bits for tensor in workload.tensors}
+    operands = {op.name: [bits[operand.tensor] for operand in op.inputs] for op in workload.ops}
+    assert operands["conv2d" if name == "quantised" else "convolution"] == [8, 8]
+    assert operands[product] == [8, 4]  # the range of the weights is that of four bits
+
+
 def test_what_the_export_left_behind_is_said():
     texts = [f"{note.subject}: {note.text}" for note in read("llama", x_0=1, x_1=6).notes]
     assert texts[:4] == [

@@ -66,6 +66,8 @@ def mutate(program, rng):
     """One to three changes: a value replaced by an odd one or by another of the document, or taken out, or doubled."""
     for _ in range(rng.randint(1, 3)):
         every = places(program["graph_module"]["graph"] if rng.random() < 0.8 else program, [])
+        if not every:
+            return
         holder, key = rng.choice(every)
         how = rng.random()
         if how < 0.4:

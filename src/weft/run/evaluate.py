@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping as Map
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from weft.cost.legal import broken
 from weft.cost.price import price
@@ -18,6 +18,7 @@ from weft.model.chip import Chip, Core
 from weft.model.mapping import Mapping, Problem
 from weft.model.workload import Note, Op, Workload
 from weft.model.zigzag import NamedMapping, ZigzagMapping
+from weft.read import model_name
 from weft.read.chip import read_chip
 from weft.read.mappings import read_mappings
 from weft.run.result import Json, MappedOp
@@ -84,7 +85,7 @@ class EvaluateResult:
 
 
 def evaluate(
-    model: str,
+    model: str | Any,
     chip: str | Chip,
     mapping_file: str | Path,
     conventions: str = "weft",
@@ -105,14 +106,15 @@ def evaluate(
     started = time.process_time()
     silicon = chip if isinstance(chip, Chip) else read_chip(chip)
     given = read_mappings(mapping_file)
+    name = model_name(model)
     workload, assumed = prepared(model, silicon, dims, precision)
     by_name = {named.op: named for named in given}
     for named in given:
-        _check_name(named, workload, model)
+        _check_name(named, workload, name)
     problems = Mapper(workload, silicon, "edp", "fixed")
     rows = tuple(_priced(op, by_name[op.name], problems, silicon, way) for op in workload.ops if op.name in by_name)
     return EvaluateResult(
-        model,
+        name,
         silicon.name,
         way,
         assumed,

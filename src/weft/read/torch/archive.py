@@ -7,6 +7,7 @@ import json
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -118,14 +119,17 @@ def _constants(archive: zipfile.ZipFile, program: str) -> Callable[[str], bytes 
     """
     root = program.rsplit("models/", 1)[0] if "models/" in program else None
 
+    @cache
+    def config(kind: str) -> Any:
+        return json.loads(_read(archive, f"{root}data/{kind}/model_{kind}_config.json", ""))["config"]
+
     def read(name: str) -> bytes | None:
-        for kind in ("constants", "weights") if root is not None else ():
-            try:
-                config = json.loads(_read(archive, f"{root}data/{kind}/model_{kind}_config.json", ""))["config"]
-                if name in config and not config[name]["use_pickle"]:
-                    return _read(archive, f"{root}data/{kind}/{config[name]['path_name']}", "")
-            except Exception:  # a value that cannot be had is a value that is not known
-                return None
+        try:
+            for kind in ("constants", "weights") if root is not None else ():
+                if name in config(kind) and not config(kind)[name]["use_pickle"]:
+                    return _read(archive, f"{root}data/{kind}/{config(kind)[name]['path_name']}", "")
+        except Exception:  # a value that cannot be had is a value that is not known
+            return None
         return None
 
     return read

@@ -24,6 +24,8 @@ _CHECKS = (
 )
 """Calls that check or print, and make nothing."""
 
+_NAMESPACES = ("aten.", "quantized_decomposed.")
+
 _VALUE_TYPES = frozenset({"int8", "int16", "int32", "int64", "uint8", "bool", "float16", "float32", "float64"})
 
 _SMALL = 1 << 16
@@ -81,7 +83,7 @@ def base_name(op: str) -> tuple[str, bool]:
     >>> base_name("aten.add_.Tensor"), base_name("aten._softmax.default"), base_name("aten.__and__.Tensor")
     (('add', True), ('_softmax', False), ('__and__', False))
     """
-    name = op.removeprefix("aten.").split(".")[0]
+    name = op.split(".")[1] if "." in op else op
     inplace = name.endswith("_") and not name.endswith("__")
     return (name[:-1], True) if inplace else (name, False)
 
@@ -92,7 +94,7 @@ def _makes_nothing(call: Call) -> bool:
 
 
 def _known(call: Call) -> bool:
-    return call.op.startswith("aten.") and base_name(call.op)[0] in BUILDERS
+    return call.op.startswith(_NAMESPACES) and base_name(call.op)[0] in BUILDERS
 
 
 def _refuse_unknown(program: Program, problems: Gathered[ModelError]) -> None:

@@ -51,6 +51,7 @@ from weft.read.torch.layers import (
 )
 from weft.read.torch.matrix import addmm, attention, baddbmm, einsum, linear, matmul, mm, outer
 from weft.read.torch.net import Build
+from weft.read.torch.quantised import dequantize, quantize
 from weft.read.torch.shape import (
     as_strided,
     channel_shuffle,
@@ -228,6 +229,8 @@ BUILDERS: dict[str, Build] = {
     **_all("zeros zeros_like new_zeros", filled(0)),
     **_all("ones ones_like new_ones", filled(1)),
     "arange": counted,
+    **_all("quantize_per_tensor quantize_per_channel", quantize),
+    **_all("dequantize_per_tensor dequantize_per_channel", dequantize),
 }
 
 VIEWS = frozenset(_VIEWS)
