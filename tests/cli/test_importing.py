@@ -7,6 +7,7 @@ import pytest
 from tests.read.test_import_layers import LAYERS
 from tests.read.test_import_stream import SYSTEM, system
 from tests.read.test_import_zigzag import ACCELERATOR
+from tests.read.test_workload_text import TEXT
 from weft.read import load
 from weft.read.chip import read_chip
 
@@ -56,3 +57,19 @@ def test_a_folder_that_is_not_there_is_one_line(weft, tmp_path):
     assert done.err == (
         f"error: --out must be a file that can be written, not '{tmp_path}/no/chip.yaml': No such file or directory\n"
     )
+
+
+FOREIGN = {
+    ACCELERATOR: ":51: a chip file must be in weft's form, not in ZigZag's; weft import zigzag FILE",
+    SYSTEM: ":7: a chip file must be in weft's form, not in Stream's; weft import stream FILE",
+    TEXT: ":1: a chip file must be in weft's form, not a network as text; "
+    "networks stand before --chip: weft run MODEL --chip CHIP",
+}
+
+
+@pytest.mark.parametrize("text", FOREIGN, ids=["zigzag", "stream", "network"])
+def test_a_file_of_another_form_is_told_where_it_goes(weft, tmp_path, text):
+    (tmp_path / "chip.yaml").write_text(text)
+    done = weft("run", "resnet8", "--chip", "chip.yaml")
+    assert done.code == 2
+    assert done.err == f"error: chip.yaml{FOREIGN[text]}\n"

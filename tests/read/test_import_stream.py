@@ -275,7 +275,7 @@ def test_shared_memories_must_be_alike(tmp_path, monkeypatch):
     )
 
 
-def facts_system(name: str, folder: Path) -> tuple[Path, int]:
+def facts_system(name: str, older: bool, folder: Path) -> tuple[Path, int]:
     """An accelerator of the facts and its core files, and how many links it lists; JSON is YAML."""
     data = json.loads(SYSTEMS.read_text())
     entry = data["accelerators"][f"examples/{name}"]
@@ -317,28 +317,34 @@ def facts_system(name: str, folder: Path) -> tuple[Path, int]:
             file["operator_types"] = facts["operator_types"]
         (folder / f"{core}.yaml").write_text(json.dumps(file))
         entry["cores"][number] = f"{core}.yaml"
-    links = [{"type": kind, "cores": cores, "bandwidth": width} for kind, cores, width in entry["links"]]
-    top = {
-        "name": name,
-        "cores": entry["cores"],
-        "offchip_core_id": entry["offchip"],
-        "unit_energy_cost": entry["unit_energy"],
-        "core_connectivity": links,
-    }
+    if older:
+        top = data["classic_2024_12"][name] | {"name": name}
+        listed = len(top["core_connectivity"]) + 1  # and the way off chip
+    else:
+        links = [{"type": kind, "cores": cores, "bandwidth": width} for kind, cores, width in entry["links"]]
+        top = {
+            "name": name,
+            "cores": entry["cores"],
+            "offchip_core_id": entry["offchip"],
+            "unit_energy_cost": entry["unit_energy"],
+            "core_connectivity": links,
+        }
+        listed = len(links)
     (folder / "system.yaml").write_text(json.dumps(top))
-    return folder / "system.yaml", len(links)
+    return folder / "system.yaml", listed
 
 
 @pytest.mark.skipif(not SYSTEMS.is_file(), reason="the facts lie outside the repository")
 @pytest.mark.parametrize(
-    ("library_name", "system_name", "core_name"),
+    ("library_name", "system_name", "core_name", "older"),
     [
-        ("tpu_like_quad", "tpu_like_quad_core", "tpu_like"),
-        ("eyeriss_like_quad", "eyeriss_like_quad_core", "eyeriss_like"),
+        ("tpu_like_quad", "tpu_like_quad_core", "tpu_like", False),
+        ("eyeriss_like_quad", "eyeriss_like_quad_core", "eyeriss_like", False),
+        ("tpu_like_quad_2024", "tpu_like_quad_core", "tpu_like", True),
     ],
 )
-def test_an_imported_system_is_the_librarys_number_by_number(library_name, system_name, core_name, tmp_path):
-    path, listed = facts_system(system_name, tmp_path)
+def test_an_imported_system_is_the_librarys_number_by_number(library_name, system_name, core_name, older, tmp_path):
+    path, listed = facts_system(system_name, older, tmp_path)
     (tmp_path / "chip.yaml").write_text(import_stream(path))
     chip, library = read_chip(tmp_path / "chip.yaml"), read_chip(library_name)
 

@@ -9,7 +9,7 @@ from weft.chips import library, library_path
 from weft.errors import ChipError
 from weft.model.chip import Chip
 from weft.read.chip.build import build
-from weft.read.chip.document import load
+from weft.read.chip.document import Document, load
 from weft.read.chip.form import chip_schema, parse_form
 
 __all__ = ["chip_schema", "library", "library_path", "read_chip"]
@@ -25,9 +25,26 @@ def read_chip(source: str | Path) -> Chip:
     """
     path = _find(source)
     document = load(path)
+    _check_form(document)
     chip = build(parse_form(document), document)
     document.settle()
     return chip
+
+
+_OTHERS = (
+    ({"operational_array", "multipliers"}, "in ZigZag's", "weft import zigzag FILE"),
+    ({"core_connectivity", "offchip_core_id", "offchip_core"}, "in Stream's", "weft import stream FILE"),
+    ({"workload"}, "a network as text", "networks stand before --chip: weft run MODEL --chip CHIP"),
+)
+
+
+def _check_form(document: Document) -> None:
+    """A file in another form is told where it goes, instead of every key that does not belong."""
+    for keys, form, way_out in _OTHERS:
+        found = next((key for key in document.data if key in keys), None)
+        if found is not None:
+            where = str(document.place((found,)))
+            raise ChipError(f"a chip file must be in weft's form, not {form}", where=where, remedy=way_out)
 
 
 def _find(source: str | Path) -> Path:
