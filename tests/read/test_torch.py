@@ -121,9 +121,9 @@ def test_a_decoder_block_costs_what_its_matrices_do_at_any_length():
 
 def test_shared_heads_are_broadcast_and_not_copied():
     scores = next(op for op in read("half").ops if op.name == "scaled_dot_product_attention.scores")
-    assert str(scores) == "scaled_dot_product_attention.scores matmul B2 B22 M5 N5 K2"  # two groups of two heads
+    assert dict(scores.dims) == {"B": 1, "B2": 2, "M2": 2, "M": 5, "N": 5, "K": 2}  # two groups of two heads
     key = scores.operands[1]
-    assert key.dims == {"B", "N", "K"}  # the same for both heads of a group
+    assert "M2" not in key.dims  # the same for both heads of a group
 
 
 def test_transposed_and_spatial_convolutions():
@@ -172,10 +172,8 @@ def test_what_the_export_left_behind_is_said():
 
 
 def test_a_masked_attention_says_that_masked_scores_are_computed():
-    assert any(
-        note.text == "causal mask read as a constant of 5 x 5 that is added: masked scores are computed"
-        for note in read("half").notes
-    )
+    texts = [note.text for note in read("half").notes]
+    assert "scores that a mask by position hides (causal) are computed and count like others" in texts
 
 
 def test_parts_written_in_place_are_read_once_they_are_explicit():

@@ -14,7 +14,8 @@ from weft.read.torch.program import parse
 from weft.read.torch.table import BUILDERS
 
 torch = pytest.importorskip("torch")
-F, aten = torch.nn.functional, torch.ops.aten
+pytest.importorskip("torch.ao.quantization.fx._decomposed")
+F, aten, quantised = torch.nn.functional, torch.ops.aten, torch.ops.quantized_decomposed
 
 NEVER_EXPORTED = {"_adaptive_avg_pool3d", "_unsafe_view", "_safe_softmax"}
 """Results of decomposition in other versions."""
@@ -297,6 +298,18 @@ CASES = {
     "select_scatter": (lambda x, y: torch.select_scatter(x, y, 1, -1), (vector(), torch.rand(2, 4))),
     "lift": (lambda x: aten.lift(x) + 1, (vector(),)),
     "lift_fresh": (lambda x: aten.lift_fresh(x) + 1, (vector(),)),
+    "quantize": (
+        lambda x, s, z: quantised.dequantize_per_channel(
+            quantised.quantize_per_channel(x, s, z, 1, -128, 127, torch.int8), s, z, 1, -128, 127, torch.int8
+        ),
+        (vector(), torch.tensor([0.1, 0.02, 0.03]), torch.tensor([0, 1, -2])),
+    ),
+    "quantize to fewer bits": (
+        lambda x: quantised.dequantize_per_tensor(
+            quantised.quantize_per_tensor(x, 0.2, 2, 0, 15, torch.uint8), 0.2, 2, 0, 15, torch.uint8
+        ),
+        (vector(),),
+    ),
     "in place": (lambda x: (x * 2).add_(1).mul_(x).relu_().clamp_(max=1), (vector(),)),
 }
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-
-import numpy as np
+from typing import Any
 
 from weft.read.torch.net import Net
-from weft.read.torch.program import Call, Meta
+from weft.read.torch.program import Call
 
 
 def linear(net: Net, call: Call) -> None:
@@ -66,49 +65,30 @@ def einsum(net: Net, call: Call) -> None:
 
 
 def attention(net: Net, call: Call) -> None:
-    """Scaled dot-product attention as what it computes: two products with scale, mask and softmax between.
+    """Scaled dot-product attention as ONNX's, which has a batch axis and an axis of heads.
 
-    Heads of keys and values that several heads of queries share are broadcast, not repeated.
+    Heads of keys and values that several heads of queries share stay shared; a mask is added, or chooses by booleans.
     """
-    query, key, value = (net.tensor(call, name) for name in ("query", "key", "value"))
-    q, k, v = net.shape(query), net.shape(key), net.shape(value)
-    shared = q[-3] // k[-3] if len(q) > 3 and q[-3] != k[-3] else 1
-    if shared > 1:
-        query = net.reshaped(call, query, (*q[:-3], k[-3], shared, *q[-2:]), "query")
-        key = net.reshaped(call, key, (*k[:-2], 1, *k[-2:]), "key")
-        value = net.reshaped(call, value, (*v[:-2], 1, *v[-2:]), "value")
-    lines, keys = q[-2], k[-2]
-    heads = net.shape(query)[:-2]
-    rank = len(net.shape(key))
-    turned = net.part(
-        call,
-        "key_t",
-        "Transpose",
-        [key],
-        (*net.shape(key)[:-2], k[-1], keys),
-        perm=[*range(rank - 2), rank - 1, rank - 2],
-    )
-    shape = (*heads, lines, keys)
-    scores = net.part(call, "scores", "MatMul", [query, turned], shape)
-    scale = net.scalar(call, "factor", net.number(call, "scale", 1 / math.sqrt(q[-1])), net.dtype(query))
-    scores = net.part(call, "scale", "Mul", [scores, scale], shape)
+    if net.number(call, "dropout_p", 0):
+        raise net.refuse(call, "dropout must be off", "call eval() before exporting")
+    names = [net.tensor(call, name) for name in ("query", "key", "value")]
+    sources = [
+        net.reshaped(call, tensor, _with_heads(net.shape(tensor)), part)
+        for tensor, part in zip(names, ("query", "key", "value"), strict=True)
+    ]
     mask = net.optional(call, "attn_mask")
-    if net.flag(call, "is_causal"):
-        mask = net.constant(call, "causal", np.triu(np.full((lines, keys), -np.inf, np.float32), 1), net.dtype(query))
-        net.note(call, f"causal mask read as a constant of {lines} x {keys} that is added: masked scores are computed")
-    if mask:
-        scores = _masked(net, call, scores, mask, shape, shared)
-    weights = net.part(call, "softmax", "Softmax", [scores], shape, axis=-1)
-    net.shaped(call, "MatMul", [weights, value], (*heads, lines, v[-1]))
+    if mask and net.dtype(mask) != "bool":
+        mask = net.cast(call, mask, net.dtype(names[0]), "mask_cast")
+    if mask and len(net.shape(mask)) > 2:
+        mask = net.reshaped(call, mask, _with_heads(net.shape(mask)), "mask_heads")
+    attributes: dict[str, Any] = {"is_causal": int(net.flag(call, "is_causal"))}
+    if net.given(call, "scale") is not None:
+        attributes["scale"] = float(net.number(call, "scale"))
+    shape = (*net.shape(sources[0])[:3], net.shape(sources[2])[3])
+    net.shaped(call, "Attention", [*sources, mask], shape, **attributes)
 
 
-def _masked(net: Net, call: Call, scores: str, mask: str, shape: tuple[int, ...], shared: int) -> str:
-    """Scores with the mask applied: added, or chosen by where it is one of booleans."""
-    own = net.shape(mask)
-    if shared > 1 and len(own) > 2:
-        split = (shape[-4], shared) if own[-3] > 1 else (1, 1)
-        mask = net.reshaped(call, mask, (*own[:-3], *split, *own[-2:]), "mask")
-    if net.dtype(mask) != "bool":
-        return net.part(call, "masked", "Add", [scores, net.cast(call, mask, net.dtype(scores), "mask_cast")], shape)
-    least = net.scalar(call, "least", -np.inf, net.dtype(scores))
-    return net.part(call, "masked", "Where", [mask, scores, least], Meta(shape, net.dtype(scores)))
+def _with_heads(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Batch, heads, positions, features: batch axes as one, and one head where there is no axis of heads."""
+    heads = shape[-3] if len(shape) > 3 else 1
+    return math.prod(shape[:-3]) if len(shape) > 3 else math.prod(shape[:-2]), heads, *shape[-2:]
