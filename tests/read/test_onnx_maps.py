@@ -304,3 +304,33 @@ def test_positions_that_no_tap_of_a_transposed_convolution_reaches_are_filled_an
     filled = [op for op in workload.ops if op.kind == "copy" and not op.name.endswith("crop")]
     assert filled
     assert all(np.prod([stop - start for start, stop in op.operands[0].box(op.whole())]) == 0 for op in filled)
+
+
+def spectrum(samples, bins):
+    """Cosines and sines as a matrix [samples, 1, bins, 2]."""
+    angles = 2 * np.pi * np.outer(np.arange(samples), np.arange(bins)) / samples
+    return np.stack([np.cos(angles), -np.sin(angles)], axis=-1)[:, None]
+
+
+def test_a_fourier_transform_is_a_product_with_its_matrix():
+    model = one("DFT", [2, 6, 3, 1], [2, 6, 3, 2], axis=1)
+    workload = read_model(model)
+    assert [str(op) for op in workload.ops] == ["n matmul M2 M33 N6 N22 K6 K21"]
+    x = random(2, 6, 3, 1)
+    found = run(workload, {"x": x, "n.matrix": spectrum(6, 6)})["out"]
+    np.testing.assert_allclose(found, run_onnx(model, {"x": x})["out"], rtol=1e-4, atol=1e-5)
+
+
+def test_a_short_time_fourier_transform_is_a_convolution_with_its_matrix():
+    window = np.hanning(8).astype(np.float32)
+    model = make_model(
+        [node("STFT", ["x", "step", "window"], ["out"], name="n")],
+        {"x": [1, 20, 1]},
+        {"out": None},
+        {"step": np.array(4), "window": window},
+    )
+    workload = read_model(model)
+    assert [str(op) for op in workload.ops] == ["n conv B1 K5 K22 C1 OX4 FX8"]
+    x = random(1, 20, 1)
+    found = run(workload, {"x": x, "n.matrix": spectrum(8, 5) * window[:, None, None, None]})["out"]
+    np.testing.assert_allclose(found, run_onnx(model, {"x": x})["out"], rtol=1e-4, atol=1e-5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -77,6 +78,8 @@ def outputs_of(raw: Raw, node: Node, infos: Mapping[str, Info], known: Mapping[s
                 found = _ask_onnx(raw, node, infos, known, as_float=True)
             except Exception as again:
                 reason = _one_line(again)
+    if node.key == "STFT" and "onesided" not in node.attributes:  # it is by default, which ONNX's rule forgets
+        found = {name: replace(info, shape=_half(info.shape)) for name, info in found.items()}
     result: dict[str, Info] = {}
     for position, output in enumerate(node.outputs):
         info = found.get(output) or raw.declared.get(output)
@@ -95,6 +98,11 @@ def outputs_of(raw: Raw, node: Node, infos: Mapping[str, Info], known: Mapping[s
         empty = node.key in _MAY_BE_EMPTY or any(not elements(infos[name].shape) for name in node.inputs if name)
         result[output] = info if empty and min(info.shape, default=0) >= 0 else _positive(output, info, at)
     return result
+
+
+def _half(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of a spectrum without the frequencies that mirror others."""
+    return (*shape[:2], shape[2] // 2 + 1, *shape[3:])
 
 
 def _positive(tensor: str, info: Info, at: str) -> Info:

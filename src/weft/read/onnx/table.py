@@ -41,6 +41,7 @@ from weft.read.onnx.quantise import dequantize, quantize
 from weft.read.onnx.recurrent import recurrent
 from weft.read.onnx.rotary import rotary
 from weft.read.onnx.sample import grid_sample, roi_align
+from weft.read.onnx.spectral import dft, stft
 
 
 def _all(names: str, builder: Builder) -> dict[str, Builder]:
@@ -99,6 +100,8 @@ BUILDERS: dict[str, Builder] = {
     "MaxUnpool": max_unpool,
     "GridSample": grid_sample,
     "RoiAlign": roi_align,
+    "DFT": dft,
+    "STFT": stft,
     **_all("CumSum CumProd", cumulative),
     "TopK": top_k,
     "Tile": tile,

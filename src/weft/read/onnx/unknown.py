@@ -26,6 +26,7 @@ _WAYS_OUT = {
         _SEQUENCE,
     ),
     **dict.fromkeys(("StringConcat", "StringNormalizer", "StringSplit", "RegexFullMatch", "TfIdfVectorizer"), _TEXT),
+    "Col2Im": "replace it with ConvTranspose",
     "ImageDecoder": "decode images before the network, and start it after",
     "DeformConv": "replace it with Conv: the pixels that it reads are known only at run time",
 }
