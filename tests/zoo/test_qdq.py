@@ -1,0 +1,116 @@
+"""The quantised networks of the library: their form, their scales, and that they compute what the float ones do."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from importlib import import_module
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import numpy_helper
+
+from tests.zoo.calibrate import NETWORKS, measure, sample
+from weft import zoo
+from weft.zoo._net import Net
+from weft.zoo._qdq import _ranges
+
+ACTIVATIONS = {"resnet8": "int8", "ds_cnn": "uint8", "mobilenet_v1_025": "int8", "deepautoencoder": "int8"}
+PER_CHANNEL = {"mobilenet_v1_025"}
+
+
+def quantised(name, values=True):
+    return import_module(f"weft.zoo.{name}_qdq").build(Net(f"{name}_qdq", values))
+
+
+def constants(model):
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+
+
+def outputs(model, seed):
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    shape = tuple(dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim)
+    return session.run(None, {"input": sample(seed, shape)})[0]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_it_is_valid_and_the_same_bytes_with_and_without_values_asked_for(name):
+    model = quantised(name)
+    onnx.checker.check_model(model, full_check=True)
+    assert quantised(name, values=False).SerializeToString(deterministic=True) == model.SerializeToString(
+        deterministic=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "activations", "products"),
+    [
+        ("resnet8", 1 + 9 + 3 + 4, 10),  # input; convolutions with their Relu; Adds with theirs; pool to softmax
+        ("ds_cnn", 1 + 9 + 4, 10),
+        ("mobilenet_v1_025", 1 + 27 + 4, 28),
+        ("deepautoencoder", 1 + 10, 10),
+    ],
+)
+def test_every_operator_is_between_quantisers(name, activations, products):
+    got = Counter(node.op_type for node in quantised(name).graph.node)
+    assert got.pop("QuantizeLinear") == activations
+    assert got.pop("DequantizeLinear") == activations + 2 * products  # weights and biases are stored quantised
+    assert got == Counter(node.op_type for node in zoo.build(name).graph.node)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_scales_are_calibrated_and_integers_are_as_wide_as_announced(name):
+    model, weights = constants(quantised(name)), constants(zoo.build(name))
+    for tensor, (low, high) in _ranges()[f"{name}_qdq"].items():
+        scale, zero_point = model[f"{tensor}_scale"], model[f"{tensor}_zero_point"]
+        assert zero_point.dtype == ACTIVATIONS[name]
+        limits = np.iinfo(zero_point.dtype)
+        assert math.frexp(scale)[0] != 0.5  # no power of two
+        for bound in (low, high):
+            assert limits.min - 0.5 <= bound / scale + int(zero_point) <= limits.max + 0.5
+    for tensor, values in weights.items():
+        stored, scale = model[f"{tensor}_quantized"], model[f"{tensor}_scale"]
+        per_channel = name in PER_CHANNEL
+        assert scale.shape == ((len(values),) if per_channel else ())
+        assert not model[f"{tensor}_zero_point"].any()
+        along = scale.reshape(-1, *[1] * (values.ndim - 1)) if per_channel else scale
+        assert np.abs(stored * along.astype(float) - values).max() <= 0.501 * scale.max()
+        if tensor.endswith(".weight"):
+            assert stored.dtype == np.int8
+            assert np.abs(stored).reshape(len(values) if per_channel else 1, -1).max(axis=1).min() == 127
+        else:
+            assert stored.dtype == np.int32
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_bias_has_the_scale_of_the_products_it_is_added_to(name):
+    model = quantised(name)
+    values = constants(model)
+    biased = [node for node in model.graph.node if node.op_type in ("Conv", "Gemm")]
+    for node in biased:
+        source, weight, bias = (values[f"{tensor.removesuffix('_dequantized')}_scale"] for tensor in node.input)
+        np.testing.assert_array_equal(bias, source * weight)
+    assert len(biased) == sum(tensor.endswith(".bias_scale") for tensor in values)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_it_computes_what_the_float_network_does(name):
+    for seed in range(100, 104):
+        one, other = outputs(quantised(name), seed), outputs(zoo.build(name), seed)
+        assert one.shape == other.shape
+        assert 0 < np.linalg.norm(one - other) < 0.04 * np.linalg.norm(other)  # at most 2.4 % where measured
+        assert one.argmax() == other.argmax()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_kept_ranges_are_those_that_onnx_runtime_measures(name):
+    kept, measured = _ranges()[f"{name}_qdq"], measure(name)
+    assert list(kept) == list(measured)
+    np.testing.assert_allclose(list(kept.values()), list(measured.values()), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_it_has_the_parameters_of_the_float_network(name):
+    assert zoo.parameters(quantised(name)) == zoo.parameters(zoo.build(name))
