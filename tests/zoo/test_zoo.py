@@ -16,7 +16,9 @@ SHAPES = {
     "alexnet": {"input": (1, 3, 224, 224)},
     "bert_layer": {"input": (1, 128, 768), "attention_mask": (1, 1, 1, 128)},
     "deepautoencoder": {"input": (1, 640)},
+    "deepautoencoder_qdq": {"input": (1, 640)},
     "ds_cnn": {"input": (1, 1, 49, 10)},
+    "ds_cnn_qdq": {"input": (1, 1, 49, 10)},
     "fsrcnn": {"input": (1, 1, 540, 960)},
     "llama_block_decode": {
         "input": (1, 1, 2048),
@@ -33,11 +35,13 @@ SHAPES = {
     },
     "mobilenet_v1": {"input": (1, 3, 224, 224)},
     "mobilenet_v1_025": {"input": (1, 3, 96, 96)},
+    "mobilenet_v1_025_qdq": {"input": (1, 3, 96, 96)},
     "mobilenet_v2": {"input": (1, 3, 224, 224)},
     "resnet18": {"input": (1, 3, 224, 224)},
     "resnet20": {"input": (1, 3, 32, 32)},
     "resnet50": {"input": (1, 3, 224, 224)},
     "resnet8": {"input": (1, 3, 32, 32)},
+    "resnet8_qdq": {"input": (1, 3, 32, 32)},
     "squeezenet": {"input": (1, 3, 224, 224)},
     "tiny_yolo": {"input": (1, 3, 416, 416)},
     "vgg16": {"input": (1, 3, 224, 224)},
@@ -45,7 +49,10 @@ SHAPES = {
 }
 """Shapes of every input of every network."""
 
-SMALL = ("bert_layer", "deepautoencoder", "ds_cnn", "mobilenet_v1_025", "resnet20", "resnet8", "squeezenet", "vit_tiny")
+SMALL = (
+    *("bert_layer", "deepautoencoder", "ds_cnn", "mobilenet_v1_025", "resnet20", "resnet8", "squeezenet", "vit_tiny"),
+    *(name for name in SHAPES if name.endswith("_qdq")),
+)
 """Executed in the normal suite, the others by `make verify`."""
 
 LARGE = tuple(name for name in SHAPES if name not in SMALL)
