@@ -160,6 +160,13 @@ def test_a_core_that_is_a_memory_becomes_one(tmp_path):
     assert chip.link("small_scratch").joins("small.buffer", "local")
 
 
+def test_a_memory_does_not_take_a_cores_name(tmp_path):
+    named = CORES["off.yaml"].replace("  dram:", "  simd:")
+    chip, _ = imported(tmp_path, SYSTEM, off=named)
+    assert chip.outermost == "simd_memory"
+    assert chip.link("bus").joins("simd.local", "simd_memory")
+
+
 def test_the_older_form_has_one_bandwidth_and_one_channel(tmp_path):
     older = (
         "name: two\ncores: {0: macs.yaml, 1: macs.yaml, 2: simd.yaml}\noffchip_core: off.yaml\n"

@@ -24,7 +24,7 @@ Examples:
 STREAM_EXAMPLES = """\b
 Examples:
   weft import stream tpu_like_quad_core.yaml --out quad.yaml
-  weft import stream simba_small.yaml > simba.yaml; weft run resnet8 --chip simba.yaml --spatial free
+  weft import stream simba_small.yaml > simba.yaml; weft run resnet8 --chip simba.yaml
 """
 HELP = "Other tools' files in weft's forms, every assumption a comment."
 

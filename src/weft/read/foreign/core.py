@@ -66,7 +66,7 @@ class ForeignMemory:
     Args:
         holds:    of I1, I2 and O.          serves:  sides of the array.
         doubled:  whether the file forces double buffering.
-        remarks:  what the file says that is not taken over, or that was mended: (comment, whether it is an assumption).
+        remarks:  what the file says that is not taken over, or that was mended.
         where:    file and line.
     """
 

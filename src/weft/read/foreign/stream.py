@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -184,7 +185,7 @@ def _core_file(entry: Item, number: int, folder: Path, files: dict[Path, Item]) 
         raise ItemError(f"core {number} must be a file or a description", where=entry.where())
     name = Path(entry.value)
     tried = [folder / name, folder / "cores" / name, folder / "cores" / name.name, name]
-    found = next((path for path in tried if path.is_file()), None)
+    found = next((path for path in tried if os.path.isfile(path)), None)
     if found is None:
         raise ItemError(
             f"the file of core {number} must be beside the accelerator or in its folder cores, and '{name}' is not",
@@ -200,7 +201,7 @@ def _chip(part: Part, cores: list[StreamCore]) -> str:
     offchip = _offchip(part, cores)
     connections = _connections(part, by_number)
     names = _names(cores)
-    shared, homes = _shared(part, by_number, offchip)
+    shared, homes = _shared(part, by_number, offchip, set(names.values()))
     ends = {core.number: homes.get(core.number, names[core.number]) for core in cores}
     computing = [core for core in cores if core.kind == "compute" and core.number != offchip.number]
     if not computing:
@@ -297,9 +298,12 @@ def _names(cores: Sequence[StreamCore]) -> dict[int, str]:
 
 
 def _shared(
-    part: Part, cores: dict[int, StreamCore], offchip: StreamCore
+    part: Part, cores: dict[int, StreamCore], offchip: StreamCore, taken: set[str]
 ) -> tuple[dict[str, ForeignMemory], dict[int, str]]:
-    """Memories that belong to no core alone, outermost first, and which of them each core's number stands for."""
+    """Memories that belong to no core alone, outermost first, and which of them each core's number stands for.
+
+    Args: taken: names of cores, which no memory may have.
+    """
     owned: dict[int, int] = {offchip.number: offchip.number}
     if part.has("core_memory_sharing"):
         for entry in part.items("core_memory_sharing"):
@@ -324,6 +328,8 @@ def _shared(
     for owner in owners:
         name = cores[owner].core.memories[-1].name
         label[owner] = word(name if count[name] == 1 else f"{name}{owner}")
+        if label[owner] in taken:
+            label[owner] += "_memory"
     memories = {label[owner]: cores[owner].core.memories[-1] for owner in owners}
     return memories, {number: label[owner] for number, owner in owned.items()}
 
