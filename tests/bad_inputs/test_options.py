@@ -123,6 +123,21 @@ CASES = {
         "net.onnx: the model must be an existing ONNX file, not a path where there is none; "
         "give the path of an .onnx file, or a name from `weft models`",
     ),
+    "a torch export that is not there": (
+        "run net.pt2 --chip tpu_like",
+        "net.pt2: the model must be an existing .pt2 file, not a path where there is none; "
+        "give the path of a .pt2 file",
+    ),
+    "a torch export whose name no file can have": (
+        f"run {'n' * 300}.pt2 --chip tpu_like",
+        f"{'n' * 300}.pt2: the model must be an existing .pt2 file, not a path where there is none; "
+        "give the path of a .pt2 file",
+    ),
+    "a module that was pickled": (
+        "run net.pt --chip tpu_like",
+        "net.pt: a network must be an .onnx or .pt2 file, not pickled or scripted by PyTorch; "
+        "export it: torch.export.save(torch.export.export(module, inputs), 'net.pt2')",
+    ),
     "a network whose name no file can have": (
         f"run {'n' * 300}.onnx --chip tpu_like",
         f"{'n' * 300}.onnx: the model must be an existing ONNX file, not a path where there is none; "

@@ -110,10 +110,10 @@ def test_an_archive_with_two_programs(tmp_path):
 
 
 def test_a_program_that_is_too_large(tmp_path):
-    path = saved(tmp_path, b" " * ((64 << 20) + 1))
+    path = saved(tmp_path, b" " * ((32 << 20) + 1))
     assert path.stat().st_size < 100_000
     assert refused(path) == (
-        "the program in an archive must be at most 64 MiB, not 67108865 B; export a part of the network"
+        "the program in an archive must be at most 32 MiB, not 33554433 B; export a part of the network"
     )
 
 
