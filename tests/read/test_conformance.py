@@ -16,6 +16,7 @@ import pytest
 from weft.errors import ModelError
 from weft.model.workload import intersect
 from weft.read.onnx import read_model
+from weft.report.coverage import coverage
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "conformance.py"
 LEAST_READ = 1600
@@ -120,6 +121,11 @@ def test_no_op_does_fewer_steps_than_it_writes_elements():
             assert op.iterations <= 4 * math.prod(sizes) * max(
                 1, *(math.prod(a.size for a in o.axes) for o in op.inputs)
             )
+
+
+def test_no_node_is_lost_without_a_word():
+    for result in read():
+        assert [item for item in coverage(result.workload) if item.fate == "lost"] == [], result.case.name
 
 
 def damaged(model, rng):
