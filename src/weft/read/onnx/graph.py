@@ -221,6 +221,23 @@ def elements(shape: tuple[int, ...]) -> int:
     return math.prod(shape)
 
 
+MOST_ELEMENTS = 2**40
+"""Elements of one tensor: a hundred times the largest that networks have; sizes beyond are mistakes."""
+
+
+def check_size(subject: str, shape: tuple[int, ...], at: str | None = None) -> None:
+    """Refuse a tensor that is larger than any can be.
+
+    Errors: ModelError; `subject` is what the sentence calls the tensor.
+    """
+    if elements(shape) > MOST_ELEMENTS:
+        raise ModelError(
+            f"a tensor must have at most 2^40 elements, and {subject} is {list(shape)}",
+            where=at,
+            remedy="check the sizes",
+        )
+
+
 SPATIAL = ("X", "Y", "Z")
 
 

@@ -11,10 +11,16 @@ import onnx.helper
 
 from weft.errors import Gathered, ModelError
 from weft.model.workload import Note
+from weft.read.onnx.blame import as_onnx_allows
 from weft.read.onnx.constants import FOLDABLE, constant, fold, initializer_info, later, lazy
 from weft.read.onnx.formats import Formats, carry
+<<<<<<< HEAD
 from weft.read.onnx.functions import branch, call, check_inputs, function_of, is_function
 from weft.read.onnx.graph import Graph, Info, Lazy, Node, Raw, elements
+=======
+from weft.read.onnx.functions import branch, call, function_of, is_function
+from weft.read.onnx.graph import Graph, Info, Lazy, Node, Raw, check_size, elements
+>>>>>>> 92aad95 (Sizes that no network has are refused; what ONNX does not allow is the file's fault)
 from weft.read.onnx.microsoft import DEFINED
 from weft.read.onnx.proto import elem_type, named
 from weft.read.onnx.quantise import of_constants, settle
@@ -25,6 +31,12 @@ from weft.read.onnx.unroll import body_of, loop, scan
 
 _COMPUTED = FOLDABLE | {"Constant", "Shape", "Size", "EyeLike", "If", "Loop", "Scan"}
 """Operators that may need no builder."""
+
+GROWING = frozenset({"ConstantOfShape", "Expand", "Tile", "Range", "Pad", "OneHot", "EyeLike"})
+"""Operators whose result may be far larger than what goes in."""
+
+MOST_COMPUTED = 2**24
+"""Elements of a constant that reading computes; weights are larger, but they are in the file."""
 
 
 def refuse_unknown(raw: Raw, problems: Gathered[ModelError]) -> None:
@@ -69,7 +81,7 @@ class _Inference:
 
     def step(self, node: Node) -> None:
         """One node: computed, replaced by others, left out for want of elements, or kept with its outputs' shapes."""
-        values = fold(self.raw, node, self.infos, self.known)
+        values = None if self._would_grow(node) else fold(self.raw, node, self.infos, self.known)
         if values is not None:
             for output, value in zip(node.outputs, values, strict=False):
                 if output:
@@ -107,6 +119,23 @@ class _Inference:
         else:
             self.known[node.outputs[0]] = later(node, self.known)
             self.notes.append(Note(node.name, f"{node.op_type}: {stored}"))
+
+    def _would_grow(self, node: Node) -> bool:
+        """Whether computing a constant would make one that is too large to hold: few numbers can ask for very many.
+
+        Errors: ModelError where no operator of weft's can stand for it.
+        """
+        if node.key not in GROWING or any(name not in self.known for name in node.inputs if name):
+            return False
+        found = outputs_of(self.raw, node, self.infos, self.known)
+        large = [name for name, info in found.items() if elements(info.shape) > MOST_COMPUTED]
+        if large and node.key not in BUILDERS:
+            raise ModelError(
+                f"a constant must have at most {MOST_COMPUTED:,} elements, and '{large[0]}' is "
+                f"{list(found[large[0]].shape)}",
+                remedy="give it as an input",
+            )
+        return bool(large)
 
     def _take_branch(self, node: Node) -> None:
         taken = self.known[node.inputs[0]]() if node.inputs[0] in self.known else None
@@ -175,6 +204,7 @@ def infer(raw: Raw) -> Graph:
     for name, tensor in raw.constants.items():
         with problems.go_on():
             state.infos[name] = initializer_info(tensor, raw.where)
+            check_size("it", state.infos[name].shape, f"{raw.where}: initializer '{name}'")
             state.known[name] = lazy(tensor)
             continue
         broken.add(name)
@@ -184,9 +214,17 @@ def infer(raw: Raw) -> Graph:
         if broken.isdisjoint(node.inputs):
             with problems.go_on(f"{raw.where}: node '{node.name}'"):
                 refuse(raw.where, node)
+<<<<<<< HEAD
                 check_inputs(node)
                 with must_fit(node, state.infos):
                     state.step(node)
+=======
+                with as_onnx_allows(node, state.infos):
+                    state.step(node)
+                for output in node.outputs:
+                    if output in state.infos:
+                        check_size(f"'{output}'", state.infos[output].shape)
+>>>>>>> 92aad95 (Sizes that no network has are refused; what ONNX does not allow is the file's fault)
                 continue
         broken.update(filter(None, node.outputs))  # what follows from a problem is none of its own
     problems.settle()

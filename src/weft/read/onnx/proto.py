@@ -12,7 +12,7 @@ import onnx
 import onnx.helper
 
 from weft.errors import Gathered, ModelError, nearest, suggestion
-from weft.read.onnx.graph import DEFAULT_DOMAINS, Info, Node, Raw
+from weft.read.onnx.graph import DEFAULT_DOMAINS, Info, Node, Raw, check_size
 
 GRAPHS = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
 """Types of attributes that hold branches or bodies."""
@@ -208,6 +208,7 @@ def _input_info(value: Any, sizes: Mapping[str, int], where: str) -> Info:
         if size < 0:
             raise size_error(i, size, at)
         shape.append(size)
+    check_size("it", tuple(shape), at)
     return Info(tuple(shape), dtype_name(value.type.tensor_type.elem_type, at))
 
 

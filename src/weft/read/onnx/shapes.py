@@ -67,22 +67,25 @@ def outputs_of(raw: Raw, node: Node, infos: Mapping[str, Info], known: Mapping[s
         return {name: _positive(name, info, at) for name, info in found.items()}
     if BUILDERS[node.key] is attention:
         return {name: info for name, info in zip(node.outputs, attended(node, infos, at), strict=False) if name}
-    reason = ""
+    reason, cannot_be = "", False
     found = {}
     try:
         found = _ask_onnx(raw, node, infos, known, as_float=False)
     except Exception as error:
         reason = _one_line(error)
+        cannot_be = "ShapeInferenceError" in str(error)
         if "unsupported type" in reason:
+            cannot_be = False
             try:
                 found = _ask_onnx(raw, node, infos, known, as_float=True)
             except Exception as again:
-                reason = _one_line(again)
+                reason, cannot_be = _one_line(again), "ShapeInferenceError" in str(again)
     if node.key == "STFT" and "onesided" not in node.attributes:  # it is by default, which ONNX's rule forgets
         found = {name: replace(info, shape=_half(info.shape)) for name, info in found.items()}
     result: dict[str, Info] = {}
     for position, output in enumerate(node.outputs):
-        info = found.get(output) or raw.declared.get(output)
+        # what the file states does not help where the inputs do not go together
+        info = found.get(output) or (None if cannot_be else raw.declared.get(output))
         if info is None and not position and not reason:
             info = _same_shape(node, infos)
         if info is None and (position or not output):
