@@ -18,6 +18,7 @@ from weft.mapper.space import STATE_LIMIT, compute_cycles, fixed_spatial
 from weft.mapper.spread import FREE_CHOICES, spread
 from weft.model.mapping import Mapping, Problem, Unroll
 from weft.model.schedule import Infeasible
+from weft.model.workload import Op
 
 Objective = Literal["latency", "energy", "edp"]
 OBJECTIVES: dict[Objective, int] = {"latency": LATENCY, "energy": ENERGY, "edp": EDP}
@@ -80,6 +81,23 @@ def _array_value(problem: Problem, objective: Objective, steps: int) -> float:
     return {"latency": float(cycles), "energy": energy, "edp": energy * cycles}[objective]
 
 
+MOST_AXIS = 2**19
+"""Elements along one axis of a tensor: traffic is counted position by position, for every tile size. Vocabularies have
+a quarter of a million; of a million, one op takes minutes."""
+MOST_STEPS = 2**54
+"""Iterations of an op whose bits, cycles and energies stay within 64 bits."""
+
+
+def _beyond_reach(op: Op) -> str | None:
+    """Why an op is larger than mappings are found for; None where it is not."""
+    size, tensor = max((axis.size, it.tensor) for it in op.operands for axis in it.axes)
+    if size > MOST_AXIS:
+        return f"an axis of '{tensor}' has {size:,} elements, and mappings are found for at most {MOST_AXIS:,}"
+    if op.macs > MOST_STEPS:
+        return f"it has {op.macs:,} iterations, and mappings are found for at most {MOST_STEPS:,}"
+    return None
+
+
 def best_mapping(
     problem: Problem,
     objective: Objective = "edp",
@@ -98,6 +116,8 @@ def best_mapping(
     Returns: `Mapped`, priced by the readable formula and legal; or `Infeasible` with what was needed and there is.
     """
     core, op = problem.core, problem.op
+    if (reason := _beyond_reach(op)) is not None:
+        return Infeasible(f"{op.name} on {core.name}", reason, remedy="cut the network's tensors")
     run = _Run(problem, objective)
     free = spread(op, core, FREE_CHOICES if beam != 1 else QUICK_CHOICES) if spatial == "free" else None
     choices = free.choices if free else (fixed_spatial(op, core),)

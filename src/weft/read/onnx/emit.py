@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from weft.errors import Gathered, ModelError
 from weft.model.workload import Note, Op, Tensor, TensorRole, View, Workload
 from weft.read.dtypes import dtype_bits
-from weft.read.onnx.blame import as_onnx_allows
 from weft.read.onnx.blocks import read_with_scales
 from weft.read.onnx.graph import Graph, Node
 from weft.read.onnx.proto import size_error
@@ -29,14 +28,9 @@ def emit(graph: Graph) -> Workload:
     tensors: dict[str, Tensor] = {}
     problems = Gathered(ModelError)
     for node in graph.nodes:
-<<<<<<< HEAD
         with problems.go_on(graph.at(node)):
             with must_fit(node, graph.infos):
                 made = read_with_scales(graph, BUILDERS[node.key](graph, node))
-=======
-        with problems.go_on(graph.at(node)), as_onnx_allows(node, graph.infos):
-            made = read_with_scales(graph, BUILDERS[node.key](graph, node))
->>>>>>> 92aad95 (Sizes that no network has are refused; what ONNX does not allow is the file's fault)
             ops += made.ops
             views += made.views
             notes += made.notes

@@ -11,16 +11,10 @@ import onnx.helper
 
 from weft.errors import Gathered, ModelError
 from weft.model.workload import Note
-from weft.read.onnx.blame import as_onnx_allows
 from weft.read.onnx.constants import FOLDABLE, constant, fold, initializer_info, later, lazy
 from weft.read.onnx.formats import Formats, carry
-<<<<<<< HEAD
 from weft.read.onnx.functions import branch, call, check_inputs, function_of, is_function
-from weft.read.onnx.graph import Graph, Info, Lazy, Node, Raw, elements
-=======
-from weft.read.onnx.functions import branch, call, function_of, is_function
 from weft.read.onnx.graph import Graph, Info, Lazy, Node, Raw, check_size, elements
->>>>>>> 92aad95 (Sizes that no network has are refused; what ONNX does not allow is the file's fault)
 from weft.read.onnx.microsoft import DEFINED
 from weft.read.onnx.proto import elem_type, named
 from weft.read.onnx.quantise import of_constants, settle
@@ -214,17 +208,12 @@ def infer(raw: Raw) -> Graph:
         if broken.isdisjoint(node.inputs):
             with problems.go_on(f"{raw.where}: node '{node.name}'"):
                 refuse(raw.where, node)
-<<<<<<< HEAD
                 check_inputs(node)
                 with must_fit(node, state.infos):
-                    state.step(node)
-=======
-                with as_onnx_allows(node, state.infos):
                     state.step(node)
                 for output in node.outputs:
                     if output in state.infos:
                         check_size(f"'{output}'", state.infos[output].shape)
->>>>>>> 92aad95 (Sizes that no network has are refused; what ONNX does not allow is the file's fault)
                 continue
         broken.update(filter(None, node.outputs))  # what follows from a problem is none of its own
     problems.settle()
