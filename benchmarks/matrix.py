@@ -1,21 +1,79 @@
 """Every network on every chip: runs `weft.run.run` and writes the table of docs/matrix.md.
 
-python benchmarks/matrix.py [--budget N] [--only NAME] [--chip NAME] [--models DIR]
+python benchmarks/matrix.py [--budget N] [--only NAME] [--chip NAME] [--models DIR] [--jobs N] [--rows FILE]
+                            [--write FILE]
+
+Rows are kept in the file of --rows as they are made, so that an interrupted run goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 from weft import zoo
 from weft.chips import library
+from weft.errors import UserError
 from weft.run import InfeasibleResult, run
 from weft.schedule.solve import BUDGET
 
-SHARED = ("resnet8", "mobilenet_v1", "deepautoencoder", "fsrcnn", "resnet18_weights_missing")
+HEAD = """# Every network on every chip
+
+Made by `benchmarks/matrix.py`, objective EDP, fixed dataflow, seed 0, at most {budget} schedules tried. {runs} runs:
+{done} scheduled, {infeasible} infeasible with the reason given, {bad} failed; {violations} violations, {differs}
+replays that differ. The bound is that of the run's options. CPU seconds are of a shared two-core machine. Names ending
+in `.onnx` are files exported by others.
+
+| network | chip | cycles | bound | energy mJ | tiles | transfers | facts checked | replay | CPU s |
+|---|---|---|---|---|---|---|---|---|---|
+"""
+
+
+def one(name: str, source: str, chip: str, budget: int) -> dict[str, object]:
+    """One run as a row."""
+    clock = time.process_time()
+    row: dict[str, object] = {"network": name, "chip": chip}
+    try:
+        result = run(source, chip, budget=budget)
+    except UserError as error:
+        return row | {"status": "refused", "reason": str(error), "cpu": time.process_time() - clock}
+    except Exception as error:
+        return row | {
+            "status": "failed",
+            "reason": f"{type(error).__name__}: {error}",
+            "cpu": time.process_time() - clock,
+        }
+    row["cpu"] = time.process_time() - clock
+    if isinstance(result, InfeasibleResult):
+        return row | {"status": "infeasible", "reason": str(result.reason)}
+    proof = result.proof
+    return row | {
+        "status": "done",
+        "cycles": result.latency_cycles,
+        "bound": result.solution.bounds.latency_cycles,
+        "energy_mj": result.energy_pj / 1e9,
+        "tiles": len(result.schedule.tasks),
+        "transfers": len(result.schedule.transfers),
+        "checked": proof.checked,
+        "violations": [str(violation) for violation in proof.violations],
+        "replay": proof.replay_ok,
+    }
+
+
+def line(row: dict[str, object]) -> str:
+    """A row of the table."""
+    head = f"| {row['network']} | {row['chip']} |"
+    if row["status"] != "done":
+        return f"{head} {row['status']}: {row['reason']} | | | | | | | {row['cpu']:.1f} |"
+    facts = f"{row['checked']:,}" if not row["violations"] else f"{len(row['violations'])} VIOLATIONS"  # type: ignore[arg-type]
+    return (
+        f"{head} {row['cycles']:,} | {row['bound']:,} | {row['energy_mj']:.3f} | {row['tiles']} | {row['transfers']} | "
+        f"{facts} | {'same' if row['replay'] else 'DIFFERS'} | {row['cpu']:.1f} |"
+    )
 
 
 def main() -> int:
@@ -25,52 +83,55 @@ def main() -> int:
     parser.add_argument("--only", action="append")
     parser.add_argument("--chip", action="append")
     parser.add_argument("--models", type=Path, default=Path(__file__).parents[2] / "shared" / "models")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--rows", type=Path)
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()
     networks = {name: name for name in zoo.names()}
     if options.models.is_dir():
-        networks |= {f"{name}.onnx": str(options.models / f"{name}.onnx") for name in SHARED}
-    lines = [
-        "| network | chip | cycles | bound | energy mJ | tiles | transfers | facts checked | replay | CPU s |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        networks |= {path.name: str(path) for path in sorted(options.models.glob("*.onnx"))}
+    kept: dict[tuple[str, str], dict[str, object]] = {}
+    if options.rows and options.rows.exists():
+        rows = map(json.loads, options.rows.read_text("utf-8").splitlines())
+        kept = {(row["network"], row["chip"]): row for row in rows}
+    pairs = [
+        (name, chip)
+        for name in networks
+        for chip in library()
+        if (not options.only or name in options.only) and (not options.chip or chip in options.chip)
     ]
-    bad = 0
-    for name, source in networks.items():
-        if options.only and name not in options.only:
-            continue
-        for chip in library():
-            if options.chip and chip not in options.chip:
-                continue
-            clock = time.process_time()
-            try:
-                result = run(source, chip, budget=options.budget)
-            except Exception as error:
-                bad += 1
-                print(f"FAILED {name} on {chip}: {type(error).__name__}: {error}", flush=True)
-                continue
-            spent = time.process_time() - clock
-            if isinstance(result, InfeasibleResult):
-                bad += 1
-                row = f"| {name} | {chip} | infeasible: {result.reason} | | | | | | | {spent:.1f} |"
-            else:
-                bad += not result.proof.ok
-                proof = result.proof
-                facts = f"{proof.checked:,}" if not proof.violations else f"{len(proof.violations)} VIOLATIONS"
-                row = (
-                    f"| {name} | {chip} | {result.latency_cycles:,} | {result.solution.bounds.latency_cycles:,} | "
-                    f"{result.energy_pj / 1e9:.3f} | {len(result.schedule.tasks)} | {len(result.schedule.transfers)} | "
-                    f"{facts} | {'same' if proof.replay_ok else 'DIFFERS'} | {spent:.1f} |"
-                )
-                for violation in proof.violations[:3]:
-                    print("   ", violation)
-                for difference in proof.replay_differences[:3]:
-                    print("   ", difference)
-            lines.append(row)
-            print(row, flush=True)
+    with ProcessPoolExecutor(options.jobs, max_tasks_per_child=20) as pool:
+        waiting = {
+            pool.submit(one, name, networks[name], chip, options.budget)
+            for name, chip in pairs
+            if (name, chip) not in kept
+        }
+        for future in as_completed(waiting):
+            row = future.result()
+            kept[str(row["network"]), str(row["chip"])] = row
+            print(line(row), flush=True)
+            if options.rows:
+                with options.rows.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(row) + "\n")
+    rows = [kept[pair] for pair in pairs]
+    status = [row["status"] for row in rows]
+    violations = sum(len(row.get("violations", ())) for row in rows)  # type: ignore[arg-type]
+    differs = sum(row.get("replay") is False for row in rows)
+    bad = status.count("failed") + status.count("refused")
+    head = HEAD.format(
+        budget=options.budget,
+        runs=len(rows),
+        done=status.count("done"),
+        infeasible=status.count("infeasible"),
+        bad=bad,
+        violations=violations,
+        differs=differs,
+    )
     if options.write:
-        options.write.write_text("\n".join(lines) + "\n")
-    print(f"{len(lines) - 2} runs, {bad} bad")
-    return 1 if bad else 0
+        options.write.write_text(head + "\n".join(map(line, rows)) + "\n", encoding="utf-8")
+    infeasible = status.count("infeasible")
+    print(f"{len(rows)} runs: {infeasible} infeasible, {bad} bad, {violations} violations, {differs} differ")
+    return 1 if bad or violations or differs else 0
 
 
 if __name__ == "__main__":

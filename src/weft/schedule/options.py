@@ -16,7 +16,7 @@ from weft.model.mapping import Mapping, Place, Problem, Rest, Setting
 from weft.model.schedule import Infeasible
 from weft.model.workload import Op, Operand, Range, Slot, Workload, volume
 
-QUICK_STATES = 512
+QUICK_STATES = 192
 """States of a lattice while options are weighed; the options picked in the end are mapped with all of them."""
 
 
