@@ -636,3 +636,15 @@ def test_a_scan_reads_a_row_at_each_step_also_backwards():
     rows = [op.operands[0].axes[0].offset for op in workload.ops if op.onnx == "Gather"]
     assert rows == [2, 1, 0]
     assert sum(op.kind == "elementwise" for op in workload.ops) == 3
+
+
+def test_group_normalisation_reads_a_scale_per_channel_and_holds_those_per_group():
+    def read_with(opset, count):
+        group = node("GroupNormalization", ["x", "s", "b"], ["y"], name="g", num_groups=2)
+        weights = {"s": random(count), "b": random(count)}
+        return of([group], {"x": [1, 6, 4, 4]}, {"y": None}, weights, opset=opset)
+
+    assert [item.tensor for item in read_with(21, 6).ops[0].operands] == ["x", "s", "b", "y"]
+    by_group = read_with(18, 2)
+    assert [item.tensor for item in by_group.ops[0].operands] == ["x", "y"]
+    assert notes(by_group) == ["g: 2 scales and shifts of groups held, not priced"]

@@ -140,6 +140,11 @@ def _normalise(
     operands = [operand("I", "I", data, broadcast(shape, dims, len(shape)))]
     given = [name for name in parameters if name]
     scalars = tuple(name for name in given if graph.is_constant(name) and elements(graph.shape(name)) == 1)
+    notes = _scalar_notes(node, scalars)
+    if per_channel and any(graph.shape(name)[0] not in (1, dims[1][1]) for name in given):
+        # before operator set 21 a GroupNormalization has one scale for each group
+        notes += (Note(node.name, f"{elements(graph.shape(given[0]))} scales and shifts of groups held, not priced"),)
+        given = []
     for index, name in enumerate(name for name in given if name not in scalars):
         size = graph.shape(name)
         axes: tuple[Axis, ...]
@@ -159,7 +164,7 @@ def _normalise(
         barrier=frozenset(dims[i][0] for i in whole),
         nodes=(node.name,),
     )
-    return Emitted((op,), notes=_scalar_notes(node, scalars))
+    return Emitted((op,), notes=notes)
 
 
 def _scalar_notes(node: Node, scalars: tuple[str, ...]) -> tuple[Note, ...]:

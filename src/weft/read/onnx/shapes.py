@@ -74,6 +74,8 @@ def outputs_of(raw: Raw, node: Node, infos: Mapping[str, Info], known: Mapping[s
     except Exception as error:
         reason = _one_line(error)
         cannot_be = "ShapeInferenceError" in str(error)
+        if "has been deprecated" in reason:  # ONNX then infers nothing, and files have it all the same
+            reason, cannot_be = "", False
         if "unsupported type" in reason:
             cannot_be = False
             try:
