@@ -90,7 +90,8 @@ MOST_STEPS = 2**54
 
 def _beyond_reach(op: Op) -> str | None:
     """Why an op is larger than mappings are found for; None where it is not."""
-    size, tensor = max((axis.size, it.tensor) for it in op.operands for axis in it.axes)
+    sizes = [(axis.size, it.tensor) for it in op.operands for axis in it.axes]
+    size, tensor = max(sizes, key=lambda pair: pair[0], default=(1, ""))
     if size > MOST_AXIS:
         return f"an axis of '{tensor}' has {size:,} elements, and mappings are found for at most {MOST_AXIS:,}"
     if op.macs > MOST_STEPS:

@@ -49,6 +49,12 @@ def transpose(graph: Graph, node: Node) -> Emitted:
     """Axes in another order."""
     rank = len(graph.shape(node.inputs[0]))
     order = node.ints("perm", tuple(reversed(range(rank))))
+    if sorted(order) != list(range(rank)):
+        raise ModelError(
+            f"perm must name each of {rank} axes once, not {list(order)}",
+            where=graph.at(node),
+            remedy="export the network again",
+        )
     return _view(node, node.inputs[0], node.outputs[0], "transpose", order)
 
 

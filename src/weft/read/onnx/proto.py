@@ -37,7 +37,13 @@ def open_file(path: Path) -> Any:
         raise ModelError(f"the model must be readable, not {error.strerror}", where=str(path)) from None
     except Exception:  # protobuf's DecodeError differs between its back ends
         model = None
-    if model is None or not model.HasField("graph") or not model.opset_import:
+    if model is not None and model.HasField("graph") and not model.opset_import:
+        raise ModelError(
+            "the model must name its operator set, and it names none",
+            where=str(path),
+            remedy="export the network again",
+        )
+    if model is None or not model.HasField("graph"):
         raise ModelError(
             "the model must be in ONNX format, and these bytes are not",
             where=str(path),

@@ -98,7 +98,7 @@ def outputs_of(raw: Raw, node: Node, infos: Mapping[str, Info], known: Mapping[s
                 f"the shape of '{output}' must follow from its inputs {shapes}"
                 + (f", not: {reason}" if reason else ""),
                 where=at,
-                remedy="check the shapes" if reason else "simplify the model (for example with onnxslim)",
+                remedy=f"check the {_about(reason)}" if reason else "simplify the model (for example with onnxslim)",
             )
         empty = node.key in _MAY_BE_EMPTY or any(not elements(infos[name].shape) for name in node.inputs if name)
         result[output] = info if empty and min(info.shape, default=0) >= 0 else _positive(output, info, at)
@@ -136,7 +136,14 @@ def _same_shape(node: Node, infos: Mapping[str, Info]) -> Info | None:
 
 def _one_line(error: Exception) -> str:
     """ONNX's reason without its error class, on one line."""
-    return " ".join(str(error).split()).removeprefix("[ShapeInferenceError] ")
+    text = " ".join(str(error).split())
+    return text.removeprefix("[ShapeInferenceError] ").removeprefix("[TypeInferenceError] ").rstrip(".")
+
+
+def _about(reason: str) -> str:
+    """What of a node ONNX's reason is about."""
+    lower = reason.lower()
+    return "attributes" if "attribute" in lower or "axis" in lower else "types" if " type " in lower else "shapes"
 
 
 def _ask_onnx(

@@ -48,7 +48,7 @@ def unknown_operator(where: str, nodes: Sequence[Node]) -> ModelError:
     of = f" of domain '{first.domain}'" if first.domain else ""
     standard = _WAYS_OUT_OF_DOMAINS.get(first.domain, "export the network with standard ONNX operators")
     return ModelError(
-        f"every operator must be one that weft knows, not {first.op_type}{of}",
+        f"every operator must be one that weft knows, not {first.op_type or 'one without a name'}{of}",
         where=f"{where}: node '{first.name}'{more}",
         remedy=standard if first.domain else _WAYS_OUT.get(first.op_type, "export the network without it"),
     )
