@@ -91,7 +91,7 @@ def test_it_computes_what_the_float_network_does(name):
     for seed in range(100, 104):
         one, other = outputs(zoo.build(f"{name}_qdq"), seed), outputs(zoo.build(name), seed)
         assert one.shape == other.shape
-        assert 0 < np.linalg.norm(one - other) < 0.04 * np.linalg.norm(other)  # at most 2.4 % where measured
+        assert 0 < np.linalg.norm(one - other) < 0.04 * np.linalg.norm(other)  # at most 3.5 % on these inputs
         assert one.argmax() == other.argmax()
 
 
