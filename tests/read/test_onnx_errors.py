@@ -313,6 +313,13 @@ def test_a_split_into_another_number_of_parts():
     )
 
 
+def test_batch_axes_of_a_gather_that_cannot_be():
+    nodes = [node("GatherND", ["x", "i"], ["y"], name="g", batch_dims=-5)]
+    assert of(nodes, {"x": [2, 2]}, {"y": [2]}, {"i": np.array([[0], [1]])}) == (
+        "net: node 'g': batch_dims of GatherND must be from 0 to 1, not -5; export the network again"
+    )
+
+
 def test_a_declared_shape_that_cannot_be():
     nodes = [node("Attention", ["q", "k", "v", "m"], ["y"], name="a")]
     given = {key: [1, 2, 3, 4] for key in "qkv"} | {"m": [1, 1, 1, 3, 3]}

@@ -95,6 +95,8 @@ def fold(raw: Raw, node: Node, infos: Mapping[str, Info], known: Mapping[str, La
     inputs = {name: known[name]() for name in node.inputs if name}
     if any(value is None for value in inputs.values()) or _made(node, inputs) > MOST_MADE:
         return None
+    if node.key == "Range":  # ONNX's own definitions give it one-element rows for scalars
+        inputs = {name: value.reshape(()) for name, value in inputs.items() if value is not None and value.size == 1}
     return _evaluate(node, inputs)
 
 

@@ -58,6 +58,13 @@ def outputs_of(raw: Raw, node: Node, infos: Mapping[str, Info], known: Mapping[s
             where=at,
             remedy="export the network again",
         )
+    if node.key == "GatherND" and not 0 <= node.integer("batch_dims", 0) < len(infos[node.inputs[0]].shape):
+        raise ModelError(
+            f"batch_dims of GatherND must be from 0 to {len(infos[node.inputs[0]].shape) - 1}, "
+            f"not {node.integer('batch_dims', 0)}",
+            where=at,
+            remedy="export the network again",
+        )
     if BUILDERS[node.key] is pool:
         data = infos[node.inputs[0]]
         shape = pooled_shape(node, data.shape, at)
