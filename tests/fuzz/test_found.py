@@ -55,6 +55,24 @@ def test_a_shape_that_the_file_states_helps_nothing_where_the_inputs_do_not_go_t
     )
 
 
+def test_a_stated_shape_that_its_operator_does_not_give_is_refused():
+    """ONNX infers nothing here, and the engine missed pieces of a tensor that was written in another shape."""
+    node = helper.make_node("TensorScatter", ["x", "u"], ["y"], name="put")
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [node, helper.make_node("Relu", ["y"], ["z"], name="r")],
+        "net",
+        [value("x", TensorProto.FLOAT, [1, 2, 8, 8]), value("u", TensorProto.FLOAT, [6, 2, 1, 1])],
+        [value("z", TensorProto.FLOAT, None)],
+        value_info=[value("y", TensorProto.FLOAT, [1, 6, 4, 4])],
+    )
+    with pytest.raises(ModelError) as caught:
+        read_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 8)]))
+    assert str(caught.value) == (
+        "net: node 'put': 'y' must be [1, 2, 8, 8] for TensorScatter, not [1, 6, 4, 4]; check the shapes"
+    )
+
+
 def test_an_axis_that_would_take_hours_is_refused_at_once(tmp_path: Path):
     path = tmp_path / "net.onnx"
     path.write_bytes(

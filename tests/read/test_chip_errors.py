@@ -261,7 +261,17 @@ CASES = {
     "beyond reason": (
         "size: 1 Mbit",
         "size: 1e30",
-        "chip.yaml:7 memory 'dram': size must be at most 1e24 bit, not 1e+30; for example '64 KiB'",
+        "chip.yaml:7 memory 'dram': size must be at most 1e15 bit, not 1e+30; for example '64 KiB'",
+    ),
+    "energy beyond reason": (
+        "op_energy: 1 pJ",
+        "op_energy: 1e30 pJ",
+        "chip.yaml:16 core 'npu': op_energy must be at most 1e24 pJ, not '1e30 pJ'; for example '1.2 pJ'",
+    ),
+    "an array beyond reason": (
+        "{size: 4,",
+        "{size: 10000000000000000,",
+        "chip.yaml:19 core 'npu' side 'D1': size must be at most 1e15, not 10000000000000000; for example 32",
     ),
     "a quantity left out": (
         "size: 1 Mbit",

@@ -16,8 +16,10 @@ from weft.model.workload import Kind, Slot
 from weft.read.chip.document import Document, Loc, listed, shown
 from weft.units import parse_quantity
 
-LARGEST = 10**24
-"""No quantity of a chip comes near; keeps products of a few of them finite."""
+LARGEST = 24
+"""Power of ten that no energy or power of a chip comes near; keeps products of a few of them finite."""
+LARGEST_COUNT = 15
+"""The same for bits, bandwidths, cycles and clocks, which are computed with in 64 bits."""
 
 
 def _quantity(unit: str, *, zero: bool, whole: bool, example: str) -> Callable[[object], Fraction]:
@@ -33,8 +35,9 @@ def _quantity(unit: str, *, zero: bool, whole: bool, example: str) -> Callable[[
             raise _wrong(f"must be {least}, not {shown(value)}", f"for example '{example}'")
         if whole and exact.denominator != 1:
             raise _wrong(f"must be a whole number of {unit}, not {shown(value)}", f"for example '{example}'")
-        if exact > LARGEST:
-            raise _wrong(f"must be at most 1e24 {unit}, not {shown(value)}", f"for example '{example}'")
+        most = LARGEST_COUNT if whole else LARGEST
+        if exact > 10**most:
+            raise _wrong(f"must be at most 1e{most} {unit}, not {shown(value)}", f"for example '{example}'")
         return exact
 
     return check
@@ -63,6 +66,8 @@ def _json(unit: str, example: str) -> WithJsonSchema:
 def _number(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise _wrong(f"must be a positive whole number, not {shown(value)}", "for example 32")
+    if value > 10**LARGEST_COUNT:
+        raise _wrong(f"must be at most 1e{LARGEST_COUNT}, not {shown(value)}", "for example 32")
     return value
 
 

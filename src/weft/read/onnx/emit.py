@@ -53,7 +53,29 @@ def emit(graph: Graph) -> Workload:
     names += [name for view in views for name in (view.source, view.tensor)]
     made_of = {view.tensor: view.source for view in views}
     kept = tuple(tensors.get(name) or _tensor(graph, name, bits.get(name), made_of) for name in dict.fromkeys(names))
+    _check_shapes(graph, ops, kept)
     return Workload(graph.name, kept, tuple(ops), tuple(views), tuple(notes), graph.read)
+
+
+def _check_shapes(graph: Graph, ops: list[Op], tensors: tuple[Tensor, ...]) -> None:
+    """Each op sees its tensors whole; else a shape that the file states, and that nothing else says, is wrong.
+
+    Errors: ModelError for all that are.
+    """
+    problems = Gathered(ModelError)
+    shapes = {tensor.name: tensor.shape for tensor in tensors}
+    for op in ops:
+        for operand in op.operands:
+            seen, stated = [axis.size for axis in operand.axes], list(shapes[operand.tensor])
+            if seen != stated:
+                problems.add(
+                    ModelError(
+                        f"'{operand.tensor}' must be {seen} for {op.onnx}, not {stated}",
+                        where=f"{graph.where}: node '{op.nodes[0]}'",
+                        remedy="check the shapes",
+                    )
+                )
+    problems.settle()
 
 
 def _stated_bits(graph: Graph, ops: list[Op]) -> dict[str, int]:
