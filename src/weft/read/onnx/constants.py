@@ -30,8 +30,8 @@ FOLDABLE = frozenset(
 )
 """Operators computed at read time where all their inputs are constants: shape arithmetic and weight preparation."""
 
-MOST_MADE = 1 << 24
-"""Elements that an operator may make out of few while reading: 16 M, 64 MiB as floats."""
+LONGEST_RANGE = 1 << 24
+"""Numbers that a Range may make while reading."""
 
 
 def initializer_info(tensor: Any, where: str) -> Info:
@@ -93,25 +93,19 @@ def fold(raw: Raw, node: Node, infos: Mapping[str, Info], known: Mapping[str, La
     if node.key not in FOLDABLE or any(name not in known for name in node.inputs if name):
         return None
     inputs = {name: known[name]() for name in node.inputs if name}
-    if any(value is None for value in inputs.values()) or _made(node, inputs) > MOST_MADE:
+    if any(value is None for value in inputs.values()) or _length(node, inputs) > LONGEST_RANGE:
         return None
     if node.key == "Range":  # ONNX's own definitions give it one-element rows for scalars
         inputs = {name: value.reshape(()) for name, value in inputs.items() if value is not None and value.size == 1}
     return _evaluate(node, inputs)
 
 
-def _made(node: Node, inputs: Mapping[str, Array | None]) -> float:
-    """Elements of what an operator makes out of few: 0 for those that make no more than they get."""
-    if node.key not in ("ConstantOfShape", "Expand", "Tile", "Range", "OneHot"):
+def _length(node: Node, inputs: Mapping[str, Array | None]) -> float:
+    """Numbers that a Range makes; 0 for every other operator."""
+    if node.key != "Range":
         return 0.0
-    values = [np.asarray(inputs.get(name), dtype=np.float64).reshape(-1) for name in node.inputs[:3]]
-    if node.key == "ConstantOfShape":
-        return float(np.prod(values[0]))
-    if node.key in ("Expand", "Tile"):
-        return float(values[0].size * np.prod(np.maximum(values[1], 1)))
-    if node.key == "Range" and all(value.size == 1 and value[0] == value[0] for value in values) and values[2][0]:
-        return float((values[1][0] - values[0][0]) / values[2][0])
-    return float(values[0].size * values[1][0]) if node.key == "OneHot" and values[1].size else 0.0
+    numbers = [float(np.asarray(inputs[name]).reshape(-1)[0]) for name in node.inputs]
+    return (numbers[1] - numbers[0]) / numbers[2] if numbers[2] else 0.0
 
 
 def _evaluate(node: Node, inputs: Mapping[str, Array | None]) -> list[Array] | None:

@@ -26,8 +26,8 @@ from weft.read.onnx.unroll import body_of, loop, scan
 _COMPUTED = FOLDABLE | {"Constant", "Shape", "Size", "EyeLike", "If", "Loop", "Scan"}
 """Operators that may need no builder."""
 
-GROWING = frozenset({"ConstantOfShape", "Expand", "Tile", "Range", "Pad", "OneHot", "EyeLike"})
-"""Operators whose result may be far larger than what goes in."""
+GROWING = frozenset({"ConstantOfShape", "Expand", "Tile", "Pad", "OneHot", "EyeLike"})
+"""Operators whose result may be far larger than what goes in; of Range, `fold` looks at the numbers."""
 
 MOST_COMPUTED = 2**24
 """Elements of a constant that reading computes; weights are larger, but they are in the file."""
