@@ -89,6 +89,8 @@ def search(
     objective: int,
     beam: int,
     most: int,
+    patience: int,
+    narrow: int,
     limit: float,
     num_resources: int,
 ) -> tuple[int, Ints, Ints, Ints, int, float, float]:
@@ -110,7 +112,8 @@ def search(
         least: float64[., 3 + R + K], first_least: int64[X, L + 2]: least still to come for an operand that has reached
             a place, by its row (infinite where nothing fits).   comes: int64[G, M] 1 where room may still be taken.
         start: float64[F] first label.   joint, unit: see `objective_value`.
-        beam: most labels of a node, 0 for any number.   most: of all nodes together.
+        beam: most labels of a node, 0 for any number, but `narrow` once `patience` labels were compared.
+        most: labels of all nodes together.
         limit: prune above this.
     Returns: (record of the best label or -1, parents, cut numbers, states, labels made, its objective, the least that
             a label which was left out for want of room could have led to: both infinite where there is none).
@@ -125,7 +128,7 @@ def search(
     follows = np.zeros(1 << 10, np.int32)
     head = np.zeros(num_states * num_stages, np.int32)
     reached = np.zeros(num_states, np.uint8)
-    pool = np.zeros(2, np.int64)  # labels ever used, first of those free again
+    pool = np.zeros(3, np.int64)  # labels ever used, first of those free again, labels compared
     size = 1 << 12
     parents = np.empty(size, np.int64)
     cuts = np.empty(size, np.int64)
@@ -154,6 +157,8 @@ def search(
     for state in range(num_states):
         if not reached[state]:
             continue
+        if not beam and pool[2] > patience:
+            beam = narrow
         for stage in range(num_stages):
             here = head[state * num_stages + stage]
             while here:
@@ -337,13 +342,15 @@ def insert(
 
     Args:
         labels, keys, records, follows: float64[P, F], float64[P, 2], int64[P], int32[P]: the pool, with room for one.
-        head: int32[nodes]: each node's first label.   pool: int64[2]: labels ever used, first of those free again.
+        head: int32[nodes]: each node's first label.
+        pool: int64[3]: labels ever used, first of those free again, compared.
         beam, most: of a full node the worst goes; a full pool takes no more.
     Returns: (whether it was added, the objective of a label left out for want of room or infinity).
     """
     before = count = worst = 0
     here = head[node]
     while here:
+        pool[2] += 1
         better = worse = False
         for f in range(vector.size):
             if labels[here, f] < vector[f]:

@@ -193,6 +193,10 @@ MOST_LABELS = 1 << 21
 """Labels that a search holds at a time, some 200 bytes each."""
 
 
+PATIENCE, NARROW = 1 << 26, 64
+"""Labels compared without a beam, a second or two; then the beam for the rest, so that every search ends."""
+
+
 def find(packed: Packed, objective: int, beam: int, limit: float) -> Found:
     """The best chain of cuts, as a mapping.
 
@@ -230,6 +234,8 @@ def find(packed: Packed, objective: int, beam: int, limit: float) -> Found:
         objective,
         beam,
         MOST_LABELS,
+        PATIENCE,
+        NARROW,
         limit,
         len(tables.resources),
     )
