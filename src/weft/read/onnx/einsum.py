@@ -65,7 +65,7 @@ def parsed(equation: str, ranks: Sequence[int], at: str) -> tuple[tuple[str, ...
     """(indices of each operand, indices of the result), an ellipsis written out.
 
     >>> parsed("bij, bjk", (3, 3), "")
-    (('bij', 'bjk'), 'bik')
+    (('bij', 'bjk'), 'ik')
     >>> parsed("...ij->...j", (4,), "")
     (('ABij',), 'ABj')
 

@@ -204,8 +204,8 @@ Builder = Callable[[Graph, Node], Emitted]
 def axis(size: int, *terms: tuple[str, int] | str, offset: int = 0) -> Axis:
     """An axis of `size` indexed by `terms`: names, or (name, coefficient).
 
-    >>> axis(8, ("OY", 2), "FY", offset=-1)
-    Axis(size=8, terms=(Term(dim='OY', coefficient=2), Term(dim='FY', coefficient=1)), offset=-1)
+    >>> axis(8, ("OY", 2), "FY", offset=-1).terms
+    (Term(dim='OY', coefficient=2), Term(dim='FY', coefficient=1))
     """
     made = tuple(Term(term) if isinstance(term, str) else Term(*term) for term in terms)
     return Axis(size, made, offset)
