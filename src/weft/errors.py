@@ -137,19 +137,27 @@ def suggestion(name: str, known: tuple[str, ...] | list[str]) -> str:
     >>> suggestion("zzz", ["b", "a"])
     'known: a, b'
     """
+    return did_you_mean(name, known) or "known: " + ", ".join(sorted(set(known)))
+
+
+def did_you_mean(name: str, known: tuple[str, ...] | list[str]) -> str | None:
+    """The remedy where what is known has just been listed: the nearest, or nothing more."""
     near = nearest(name, known)
-    return f"did you mean '{near}'?" if near else "known: " + ", ".join(sorted(set(known)))
+    return f"did you mean '{near}'?" if near else None
 
 
 def nearest(name: str, known: tuple[str, ...] | list[str]) -> str | None:
-    """The known name that `name` looks like; None where it looks like none.
+    """The known name that `name` looks like, in other letters' size first; None where it looks like none.
 
     >>> nearest("tpu_lik", ["tpu_like", "diana"])
     'tpu_like'
+    >>> nearest("L2", ["l1", "l2"])
+    'l2'
     """
     import difflib
 
     if len(name) > LONGEST:
         return None
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
+    same = [word for word in known if word.casefold() == name.casefold()]
+    near = difflib.get_close_matches(name, same or known, n=1, cutoff=0 if same else 0.7)
     return near[0] if near else None

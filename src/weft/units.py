@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from weft.errors import UserError
+from weft.errors import UserError, nearest
 
 _NUMBER = r"[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _QUANTITY = re.compile(rf"^\s*({_NUMBER})\s*(.*?)\s*$")
@@ -44,6 +44,16 @@ _UNITS["pJ/bit"] = {
     for size, s in (("bit", Fraction(1)), ("b", Fraction(1)), ("B", Fraction(8)), ("byte", Fraction(8)))
 }
 
+_SOME = {
+    "bit": "bit, B, kB, KiB, MiB",
+    "bit/cycle": "bit/cycle, B/cycle",
+    "pJ": "fJ, pJ, nJ, uJ",
+    "pJ/bit": "fJ/bit, pJ/bit, pJ/B",
+    "Hz": "kHz, MHz, GHz",
+    "W": "uW, mW, W",
+    "cycle": "cycle",
+}
+
 
 def parse_quantity(value: object, unit: str) -> Fraction:
     """`value` in `unit`, exactly.
@@ -73,9 +83,30 @@ def parse_quantity(value: object, unit: str) -> Fraction:
     if given == "":
         return Fraction(number)
     if given not in table:
-        some = ", ".join(sorted(table, key=len)[:6])
-        raise UserError(f"the unit of '{value}' must be one of {unit}'s, not '{given}'", remedy=f"for example {some}")
+        raise UserError(
+            f"the unit of '{value}' must be {unit} or a multiple, not '{given}'", remedy=_meant(given, unit)
+        )
     return Fraction(number) * table[given]
+
+
+def _meant(given: str, unit: str) -> str:
+    """The unit that was likely meant by one that is none.
+
+    >>> _meant("mhz", "Hz"), _meant("KB", "bit")
+    ("did you mean 'MHz'?", "did you mean 'kB' (1000) or 'KiB' (1024)?")
+    """
+    near = nearest(given, list(_UNITS[unit]))
+    if near is not None and unit == "bit" and near[0] in "kMGT" and near[1:2] != "i":
+        power = _SI[near[0]].numerator
+        binary = f"{near[0].upper()}i"
+        return f"did you mean '{near}' ({power}) or '{binary}{near[1:]}' ({_IEC[binary].numerator})?"
+    if near is not None:
+        return f"did you mean '{near}'?"
+    if unit == "bit/cycle" and given.endswith("/s"):
+        return "divide by the clock: for example '64 bit/cycle'"
+    if unit == "pJ" and given in _UNITS["pJ/bit"]:
+        return "multiply by the bits of one access of the full width: for example '12 pJ'"
+    return f"for example {_SOME[unit]}"
 
 
 def whole(value: object, unit: str) -> int:

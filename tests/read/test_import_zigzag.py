@@ -272,8 +272,7 @@ WRONG = {
     ),
     "an unknown side": (
         ("served_dimensions: [D3]", "served_dimensions: [D7]"),
-        "small.yaml:13 memory 'reg_w': each of served_dimensions must be one of D1, D2, D3, not 'D7'; "
-        "known: D1, D2, D3",
+        "small.yaml:13 memory 'reg_w': each of served_dimensions must be one of D1, D2, D3, not 'D7'",
     ),
     "sizes for other dimensions": (
         ("sizes: [8, 4, 2]", "sizes: [8, 4]"),

@@ -9,24 +9,13 @@ from typing import TYPE_CHECKING
 
 from weft.cli.console import Column, table
 from weft.cli.show_run import key_values
-from weft.model.chip import ArrayDim, Chip, Core, Link, Role
+from weft.model.chip import LETTERS, ArrayDim, Chip, Core, Link
 from weft.model.workload import MAC_KINDS
 from weft.report.silicon import instances, peak_macs_per_cycle
 from weft.report.words import several, size
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-LETTERS: dict[Role, str] = {
-    "output_channel": "K",
-    "group": "G",
-    "reduction_channel": "C",
-    "output_column": "OX",
-    "output_row": "OY",
-    "kernel_column": "FX",
-    "kernel_row": "FY",
-    "batch": "B",
-}
 
 
 def show_chip(screen: Console, chip: Chip, verbose: bool) -> None:

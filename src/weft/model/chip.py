@@ -22,6 +22,19 @@ Role = Literal[
     "kernel_row",
     "batch",
 ]
+
+LETTERS: dict[Role, str] = {
+    "output_channel": "K",
+    "group": "G",
+    "reduction_channel": "C",
+    "output_column": "OX",
+    "output_row": "OY",
+    "kernel_column": "FX",
+    "kernel_row": "FY",
+    "batch": "B",
+}
+"""How each is written in short: the loops of a convolution."""
+
 ROLES: tuple[Role, ...] = (
     "output_channel",
     "group",

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from weft.errors import UserError, suggestion
+from weft.errors import UserError, did_you_mean, suggestion
 from weft.read.chip.document import SCALARS, shown
 
 _YAML = "tag:yaml.org,2002:"
@@ -183,7 +183,7 @@ class Part:
         words = list(choices)
         if not isinstance(value, str) or (words and value not in words):
             what = f"one of {', '.join(words)}" if words else "text"
-            remedy = suggestion(value, words) if words and isinstance(value, str) else None
+            remedy = did_you_mean(value, words) if words and isinstance(value, str) else None
             raise self.error(key, f"{key} must be {what}, not {_shown(self.get(key))}", remedy)
         return value
 
@@ -199,7 +199,7 @@ class Part:
         for item in self.items(key):
             if not isinstance(item.value, str) or (known and item.value not in known):
                 what = f"one of {', '.join(known)}" if known else "text"
-                remedy = suggestion(item.value, known) if known and isinstance(item.value, str) else None
+                remedy = did_you_mean(item.value, known) if known and isinstance(item.value, str) else None
                 raise ItemError(
                     f"each of {key} must be {what}, not {_shown(item)}", where=item.where(self.thing), remedy=remedy
                 )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from weft.cost.units import passes
-from weft.errors import ModelError, OptionError, nearest, suggestion
+from weft.errors import ModelError, OptionError, did_you_mean, suggestion
 from weft.mapper import Objective
 from weft.mapper.solve import value
 from weft.model.chip import Chip, Core
@@ -239,8 +239,6 @@ def _spatial(given: str) -> Spatial:
 
 def _choice(option: str, given: str, known: tuple[str, ...]) -> None:
     if given not in known:
-        near = nearest(given, known)
         raise OptionError(
-            f"--{option} must be one of {', '.join(known)}, not '{given}'",
-            remedy=f"did you mean '{near}'?" if near else None,
+            f"--{option} must be one of {', '.join(known)}, not '{given}'", remedy=did_you_mean(given, known)
         )

@@ -349,10 +349,12 @@ def _joined(name: str, chip: ChipForm, cores: tuple[Core, ...], loc: Loc, docume
         if core.name == name:
             homes = frozenset(home for slot in SLOTS if (home := core.home(slot)) in own if home is not None)
             if not homes and document.sound(("cores", name)):
+                above = listed(list(dict.fromkeys(core.home(slot) or "" for slot in SLOTS)))
                 document.refuse(
                     loc,
-                    f"a core named in a link must have an outermost memory of its own, not '{name}'",
-                    "name the shared memory it works from",
+                    f"a core named in a link must have outermost memories of its own, and above those of '{name}' "
+                    f"stands {above} for every operand",
+                    f"join {above} in its place, or drop '{name}' where that is joined already",
                 )
             return homes
     named, shared = document.names("cores"), document.names("memories")

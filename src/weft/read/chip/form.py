@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from weft.errors import UserError, nearest, suggestion
-from weft.model.chip import Buffering, Direction, Role
+from weft.errors import UserError, did_you_mean, nearest, suggestion
+from weft.model.chip import LETTERS, Buffering, Direction, Role
 from weft.model.workload import Kind, Slot
 from weft.read.chip.document import Document, Loc, listed, shown
 from weft.units import parse_quantity
@@ -287,9 +287,11 @@ _EXAMPLES = {
     "name": "my_chip",
     "source": "where the numbers come from",
     "clock": "1 GHz",
+    "precision": "{inputs: 8 bit, weights: 8 bit, outputs: 8 bit}",
     "outermost": "dram",
     "memories": "{dram: ...}",
     "cores": "{core0: ...}",
+    "links": "{bus: {joins: [dram, core0], bandwidth: 64 bit/cycle}}",
     "ops": "[conv, gemm, matmul]",
     "array": "{D1: {size: 32, dataflow: [output_channel]}}",
     "op_energy": "0.04 pJ",
@@ -324,7 +326,7 @@ def _explain(detail: ErrorDetails, document: Document) -> tuple[Loc, str, str | 
         return loc, f"{key} {message}" if message.startswith("must") else f"{key}: {message}", str(context["remedy"])
     if kind == "literal_error":
         choices = re.findall(r"'([^']*)'", str(detail["ctx"]["expected"]))
-        remedy = suggestion(given, choices) if isinstance(given, str) else None
+        remedy = _choice(given, choices) if isinstance(given, str) else None
         if len(loc) > 1 and isinstance(loc[-1], int):
             return loc, f"each of {key} must be one of {', '.join(choices)}, not {shown(given)}", remedy
         return loc, f"{key} must be one of {', '.join(choices)}, not {shown(given)}", remedy
@@ -336,10 +338,21 @@ def _explain(detail: ErrorDetails, document: Document) -> tuple[Loc, str, str | 
     if kind in _TYPES:
         remedy = "put it in quotes" if kind == "string_type" and isinstance(given, int | float) else None
         if kind == "list_type" and isinstance(given, str):
-            remedy = f"write '{key}: [{given}]'"
+            remedy = f"write '{key}: [{'' if given == 'none' else given}]'"
+        if kind in ("dict_type", "model_type") and key in _EXAMPLES:
+            remedy = f"for example '{key}: {_EXAMPLES[key]}'"
         name = key if isinstance(loc[-1], str) else f"each of {key}"
         return loc, f"{name} must be {_TYPES[kind]}, not {shown(given)}", remedy
     return loc, f"{key} must hold: {detail['msg']}", None  # pragma: no cover - no other kind arises from these forms
+
+
+_ALSO = {**{letter: role for role, letter in LETTERS.items()}, "input_channel": "reduction_channel"}
+"""Other names of loops: the letters that `weft check` shows, and what many call the sum's channel."""
+
+
+def _choice(given: str, choices: list[str]) -> str | None:
+    """A remedy for a word that is none of those just listed."""
+    return did_you_mean(_ALSO[given] if _ALSO.get(given) in choices else given, choices)
 
 
 def _key(loc: Loc) -> str:
