@@ -138,9 +138,9 @@ CASES: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: one("Relu", "x", ["batch", "tokens", 8]),
         (
             "net.onnx: input 'x': every dim must have a size, and axis 0 is the symbol 'batch'; "
-            "give --dim batch=N\n"
+            "give --dim batch=1, or another size\n"
             "net.onnx: input 'x': every dim must have a size, and axis 1 is the symbol 'tokens'; "
-            "give --dim tokens=N"
+            "give --dim tokens=1, or another size"
         ),
     ),
     # attributes

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from weft import zoo
 from weft.chips import library
 from weft.cli.main import main
 
 RUN = "run resnet8 --chip tpu_like"
 MAP = "map resnet8 --chip tpu_like"
-CHIPS, NETWORKS = ", ".join(library()), ", ".join(sorted([*library(), *zoo.names()]))
+CHIPS = ", ".join(library())
 
 CASES = {
     # what weft has
@@ -166,10 +165,36 @@ CASES = {
         "a chip must be a library name or a YAML file, not the network 'net.onnx'; "
         "networks stand before --chip: weft run MODEL --chip CHIP",
     ),
+    "a library network as chip": (
+        "run tpu_like --chip resnet8",
+        "a chip must be a library name or a YAML file, not the network 'resnet8'; "
+        "networks stand before --chip: weft run MODEL --chip CHIP",
+    ),
+    "a chip file without its ending": (
+        "run resnet8 --chip chip",
+        "a chip must be a YAML file that exists, not 'chip'; did you mean 'chip.yaml'?",
+    ),
+    "a misspelt chip file": (
+        "run resnet8 --chip chp.yaml",
+        "a chip must be a YAML file that exists, not 'chp.yaml'; did you mean 'chip.yaml'?",
+    ),
+    "a network file without its ending": (
+        "run small --chip tpu_like",
+        "a network must be a zoo name or the path of an .onnx or .pt2 file, not 'small'; did you mean 'small.onnx'?",
+    ),
+    "a misspelt network file": (
+        "check folder/../smal.onnx",
+        "folder/../smal.onnx: the model must be an existing ONNX file, not a path where there is none; "
+        "did you mean 'folder/../small.onnx'?",
+    ),
+    "a network of TensorFlow's": (
+        "check net.tflite",
+        "net.tflite: a network must be an .onnx or .pt2 file, not TensorFlow's; convert it to ONNX with tf2onnx",
+    ),
     "something else to check": (
         "check notes.txt",
         "what is checked must be a .yaml, .onnx or .pt2 file, a library chip or a zoo network, not 'notes.txt'; "
-        f"known: {NETWORKS}",
+        "weft chips and weft models list the names",
     ),
     "a mapping file that is not there": (
         "evaluate resnet8 --chip tpu_like --mapping none.json",
@@ -204,7 +229,7 @@ CASES = {
     "two files of which neither can be read": (
         "check notes.txt none.onnx",
         "what is checked must be a .yaml, .onnx or .pt2 file, a library chip or a zoo network, not 'notes.txt'; "
-        f"known: {NETWORKS}\n"
+        "weft chips and weft models list the names\n"
         "none.onnx: the model must be an existing ONNX file, not a path where there is none; "
         "give the path of an .onnx file, or a name from `weft models`",
     ),
@@ -216,6 +241,7 @@ def _in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("folder").mkdir()
     Path("chip.yaml").write_text("name: c\n")
+    Path("small.onnx").write_text("")
     Path("notes.txt").write_text("buy milk\n")
     Path("broken.json").write_text('{"ops": [')
     Path("other.txt").write_text("convv: | OX32\n")

@@ -89,14 +89,15 @@ def test_an_operator_of_a_foreign_domain():
 
 def test_a_symbolic_dim_without_a_size():
     assert of([node("Relu", ["x"], ["y"])], {"x": ["batch", 3]}, {"y": None}) == (
-        "net: input 'x': every dim must have a size, and axis 0 is the symbol 'batch'; give --dim batch=N"
+        "net: input 'x': every dim must have a size, and axis 0 is the symbol 'batch'; "
+        "give --dim batch=1, or another size"
     )
 
 
 @pytest.mark.parametrize("size", [None, -1])
 def test_an_unnamed_dim_without_a_size(size):
     assert of([node("Relu", ["x"], ["y"])], {"x": [2, size]}, {"y": None}) == (
-        "net: input 'x': every dim must have a size, and axis 1 has none; give --dim x_1=N"
+        "net: input 'x': every dim must have a size, and axis 1 has none; give --dim x_1=1, or another size"
     )
 
 
@@ -374,8 +375,9 @@ def test_symbols_and_unknown_operators_come_all_at_once():
         node("Foo", ["h", "b"], ["y"], name="f3", domain="mine"),
     ]
     assert lines(make_model(nodes, {"a": ["batch", 3], "b": ["batch", None]}, {"y": None})) == [
-        "net: input 'a' and 1 more: every dim must have a size, and axis 0 is the symbol 'batch'; give --dim batch=N",
-        "net: input 'b': every dim must have a size, and axis 1 has none; give --dim b_1=N",
+        "net: input 'a' and 1 more: every dim must have a size, and axis 0 is the symbol 'batch'; "
+        "give --dim batch=1, or another size",
+        "net: input 'b': every dim must have a size, and axis 1 has none; give --dim b_1=1, or another size",
         "net: node 'f1' and 1 more: every operator must be one that weft knows, not Foo; export the network without it",
         "net: node 'branch': every operator must be one that weft knows, not Unique; "
         "the size of its result is known only at run time: end the network before it",
@@ -388,7 +390,8 @@ def test_a_misspelt_dim_does_not_also_count_as_missing():
     model = make_model([node("Relu", ["x"], ["y"])], {"x": ["batch", "tokens"]}, {"y": None})
     assert lines(model, {"bach": 2}) == [
         "net: --dim must name a symbolic dim of the model, not 'bach'; did you mean 'batch'?",
-        "net: input 'x': every dim must have a size, and axis 1 is the symbol 'tokens'; give --dim tokens=N",
+        "net: input 'x': every dim must have a size, and axis 1 is the symbol 'tokens'; "
+        "give --dim tokens=1, or another size",
     ]
 
 

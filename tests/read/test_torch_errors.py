@@ -184,8 +184,8 @@ def test_a_size_that_is_no_expression_over_symbols(tmp_path, size):
 def test_symbolic_dims_are_asked_for_all_at_once_by_input_and_axis():
     path = FILES / "llama.pt2"
     assert refused(path).splitlines() == [
-        "every dim must have a size, and axis 0 of input 'x' has none; give --dim x_0=N (it was exported with 2)",
-        "every dim must have a size, and axis 1 of input 'x' has none; give --dim x_1=N (it was exported with 6)",
+        "every dim must have a size, and axis 0 of input 'x' has none; give --dim x_0=2, as exported, or another size",
+        "every dim must have a size, and axis 1 of input 'x' has none; give --dim x_1=6, as exported, or another size",
     ]
 
 
@@ -193,7 +193,7 @@ def test_a_size_for_a_dim_that_is_not_there():
     assert refused(FILES / "cnn.pt2", batch=4).splitlines() == [
         "--dim must name a symbolic dim of the model, not 'batch'; known: x_0 (the names of torch.export.Dim are "
         "not in the file)",
-        "every dim must have a size, and axis 0 of input 'x' has none; give --dim x_0=N (it was exported with 2)",
+        "every dim must have a size, and axis 0 of input 'x' has none; give --dim x_0=2, as exported, or another size",
     ]
     assert refused(FILES / "mobile.pt2", x_0=4) == (
         "--dim must name a symbolic dim of the model, not 'x_0'; leave it out: every size of this model is fixed"

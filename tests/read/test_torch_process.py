@@ -75,5 +75,6 @@ def test_a_program_without_a_size_says_so_with_its_class(programs):
     with pytest.raises(ModelError) as caught:
         load(programs["cnn"])
     assert str(caught.value) == (
-        "Cnn: every dim must have a size, and axis 0 of input 'x' has none; give --dim x_0=N (it was exported with 2)"
+        "Cnn: every dim must have a size, and axis 0 of input 'x' has none; "
+        "give --dim x_0=2, as exported, or another size"
     )

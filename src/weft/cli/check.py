@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from weft.cli import options as o
 from weft.cli.console import console
 from weft.cli.guard import DONE, INPUT, complain_of, guarded
-from weft.errors import OptionError, UserError, suggestion
+from weft.errors import OptionError, UserError, nearest
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,14 +57,17 @@ def kind_of(file: str) -> str:
     """ "chip" or "model", by name or ending alone."""
     from weft import zoo
     from weft.chips import library
+    from weft.read import ELSEWHERE
+    from weft.read.nearby import nearby
 
-    if file in zoo.names() or file.endswith((".onnx", ".pt2", ".workload.yaml")):
+    if file in zoo.names() or file.endswith((".onnx", ".pt2", ".workload.yaml", *ELSEWHERE)):
         return "model"
     if file in library() or Path(file).suffix in (".yaml", ".yml"):
         return "chip"
+    near = nearby(file, (".yaml", ".onnx", ".pt2")) or nearest(file, [*library(), *zoo.names()])
     raise OptionError(
         f"what is checked must be a .yaml, .onnx or .pt2 file, a library chip or a zoo network, not '{file}'",
-        remedy=suggestion(file, [*library(), *zoo.names()]),
+        remedy=f"did you mean '{near}'?" if near else "weft chips and weft models list the names",
     )
 
 

@@ -11,9 +11,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from weft.errors import ModelError, suggestion
+from weft.read.nearby import nearby
 
 if TYPE_CHECKING:
     from weft.model.workload import Workload
+
+_TORCH = (
+    "pickled or scripted by PyTorch",
+    "export it: torch.export.save(torch.export.export(module, inputs), 'net.pt2')",
+)
+_TENSORFLOW = ("TensorFlow's", "convert it to ONNX with tf2onnx")
+ELSEWHERE = {
+    ".pt": _TORCH,
+    ".pth": _TORCH,
+    ".tflite": _TENSORFLOW,
+    ".pb": _TENSORFLOW,
+    ".h5": _TENSORFLOW,
+    ".keras": _TENSORFLOW,
+}
+"""Endings of files that hold networks in forms that weft does not read: whose they are, and the way out."""
 
 
 def load(model: str | Any, dims: Mapping[str, int] | None = None) -> Workload:
@@ -46,17 +62,15 @@ def load(model: str | Any, dims: Mapping[str, int] | None = None) -> Workload:
             names = ", ".join(dims)
             raise ModelError(f"sizes stand in a network's text form, and {names} is none of it", where=model)
         return read_workload(path)
-    if path.suffix in (".pt", ".pth"):
-        raise ModelError(
-            "a network must be an .onnx or .pt2 file, not pickled or scripted by PyTorch",
-            where=model,
-            remedy="export it: torch.export.save(torch.export.export(module, inputs), 'net.pt2')",
-        )
+    if path.suffix in ELSEWHERE:
+        given, way_out = ELSEWHERE[path.suffix]
+        raise ModelError(f"a network must be an .onnx or .pt2 file, not {given}", where=model, remedy=way_out)
     if path.suffix == ".onnx" or os.path.exists(path):
         return read_onnx(path, dims)
+    near = nearby(model, (".onnx", ".pt2", ".workload.yaml"))
     raise ModelError(
         f"a network must be a zoo name or the path of an .onnx or .pt2 file, not '{model}'",
-        remedy=suggestion(model, zoo.names()),
+        remedy=f"did you mean '{near}'?" if near else suggestion(model, zoo.names()),
     )
 
 

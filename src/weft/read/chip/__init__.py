@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from weft import zoo
 from weft.chips import library, library_path
 from weft.errors import ChipError
 from weft.model.chip import Chip
 from weft.read.chip.build import build
 from weft.read.chip.document import Document, load
 from weft.read.chip.form import chip_schema, parse_form
+from weft.read.nearby import nearby
 
 __all__ = ["chip_schema", "library", "library_path", "read_chip"]
 
@@ -49,17 +51,22 @@ def _check_form(document: Document) -> None:
 
 def _find(source: str | Path) -> Path:
     path = Path(source)
-    if path.suffix in (".onnx", ".pt2"):
+    known = os.path.isfile(path)  # false, not an error, for names that no file can have
+    if path.suffix in (".onnx", ".pt2") or (str(source) in zoo.names() and not known):
         raise ChipError(
             f"a chip must be a library name or a YAML file, not the network '{source}'",
             remedy="networks stand before --chip: weft run MODEL --chip CHIP",
         )
-    if os.path.isfile(path):  # false, not an error, for names that no file can have
+    if known:
         return path
     looks_like_a_file = isinstance(source, Path) or path.suffix in (".yaml", ".yml") or len(path.parts) > 1
-    if not looks_like_a_file and not os.path.isdir(path):
+    folder = os.path.isdir(path)
+    if str(source) in library() and not looks_like_a_file and not folder:
         return library_path(str(source))
+    near = nearby(str(source), (".yaml", ".yml"))
+    if near is None and not looks_like_a_file and not folder:
+        return library_path(str(source))  # which knows the nearest of its names
     raise ChipError(
-        f"a chip must be a YAML file that exists, not {'the folder ' if os.path.isdir(path) else ''}'{source}'",
-        remedy=f"or name a library chip: {', '.join(library())}",
+        f"a chip must be a YAML file that exists, not {'the folder ' if folder else ''}'{source}'",
+        remedy=f"did you mean '{near}'?" if near else f"or name a library chip: {', '.join(library())}",
     )

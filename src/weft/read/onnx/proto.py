@@ -12,6 +12,7 @@ import onnx
 import onnx.helper
 
 from weft.errors import Gathered, ModelError, nearest, suggestion
+from weft.read.nearby import nearby
 from weft.read.onnx.graph import DEFAULT_DOMAINS, Info, Node, Raw, check_size
 
 GRAPHS = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
@@ -26,10 +27,13 @@ def open_file(path: Path) -> Any:
     """
     if not os.path.isfile(path):  # false, not an error, for names that no file can have
         problem = "a folder" if os.path.isdir(path) else "a path where there is none"
+        near = nearby(str(path), (".onnx",))
         raise ModelError(
             f"the model must be an existing ONNX file, not {problem}",
             where=str(path),
-            remedy="give the path of an .onnx file, or a name from `weft models`",
+            remedy=f"did you mean '{near}'?"
+            if near
+            else "give the path of an .onnx file, or a name from `weft models`",
         )
     try:
         model = onnx.load_model_from_string(path.read_bytes())
@@ -193,7 +197,7 @@ def _check_dims(
                 ModelError(
                     f"every dim must have a size, and axis {i} {given}",
                     where=f"{where}: input '{tensor}'{more}",
-                    remedy=f"give --dim {symbol}=N",
+                    remedy=f"give --dim {symbol}=1, or another size",
                 )
             )
 

@@ -280,12 +280,13 @@ def _checked_sizes(reader: _Reader, dims: Mapping[str, int], where: str) -> dict
             )
     for symbol, (label, place) in places.items():
         if label not in dims:
-            hint = f" (it was exported with {reader.hints[symbol]})" if symbol in reader.hints else ""
+            exported = reader.hints.get(symbol)
+            value = "1" if exported is None else f"{exported}, as exported"
             problems.add(
                 ModelError(
                     f"every dim must have a size, and {place} has none",
                     where=where,
-                    remedy=f"give --dim {label}=N{hint}",
+                    remedy=f"give --dim {label}={value}, or another size",
                 )
             )
     problems.settle()
