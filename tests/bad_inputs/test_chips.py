@@ -56,13 +56,13 @@ CASES = {
         "size: 4 KiB",
         "size: 16 bit",
         "conv on npu: its smallest tiles do not fit (needs 208 bits of 'npu.sram', which has 16); "
-        "cut the op into smaller tiles, stream an operand, or enlarge the memory",
+        "make the memory larger, or give it a buffering that needs no second copy of a tile",
     ),
     "a memory outside too small for the network": (
         "size: 1 Mbit",
         "size: 100 bit",
         "conv on npu: its boxes do not fit beside what must stay (needs 7008 bits of 'dram', which has 100); "
-        "split the op, stream an operand, or enlarge the memory",
+        "make the memory larger",
     ),
 }
 

@@ -1,4 +1,4 @@
-"""`weft import` writes what weft reads, to a file or to standard output and nothing beside it."""
+"""`weft import` writes what weft reads, to a file, or to standard output and nothing beside it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_layers_go_to_a_file_that_is_a_model(weft, tmp_path):
     (tmp_path / "net.yaml").write_text(LAYERS)
     out = tmp_path / "net.workload.yaml"
     done = weft("import", "zigzag", str(tmp_path / "net.yaml"), "--out", str(out))
-    assert (done.code, done.out, done.err) == (0, "", "")
+    assert (done.code, done.out, done.err) == (0, f"wrote {out}; next: weft check {out}\n", "")
     assert len(load(str(out)).ops) == 5
     shown = weft("check", str(out))
     assert shown.code == 0
@@ -34,7 +34,7 @@ def test_layers_go_to_a_file_that_is_a_model(weft, tmp_path):
 def test_a_system_goes_to_a_file(weft, tmp_path):
     out = tmp_path / "chip.yaml"
     done = weft("import", "stream", str(system(tmp_path)), "--out", str(out))
-    assert (done.code, done.out, done.err) == (0, "", "")
+    assert (done.code, done.out, done.err) == (0, f"wrote {out}; next: weft check {out}\n", "")
     assert len(read_chip(out).links) == SYSTEM.count("bandwidth")
 
 

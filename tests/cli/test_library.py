@@ -108,6 +108,19 @@ def test_check_lists_all_of_a_chip_on_demand(weft):
         assert len([line for line in lines if line.startswith(name)]) == 1
 
 
+def test_check_says_which_shared_memory_holds_nothing(weft, tmp_path):
+    assert "idle" not in weft("check", "diana").out
+    weft("init", "chip", "npu", "--out", str(tmp_path / "npu.yaml"))
+    text = (tmp_path / "npu.yaml").read_text()
+    assert "idle" not in weft("check", str(tmp_path / "npu.yaml")).out
+    spare = (
+        "  spare: {size: 8, read: 0, write: 0, buffering: single, ports: {p: {direction: read_write, bandwidth: 8}}}\n"
+    )
+    (tmp_path / "npu.yaml").write_text(text.replace("  l2:\n", f"{spare}  l2:\n", 1))
+    lines = [line.rstrip() for line in weft("check", str(tmp_path / "npu.yaml")).out.splitlines()]
+    assert "idle       spare: in no core's levels, so nothing lies there; transfers pass" in lines
+
+
 def test_check_says_how_much_of_a_side_the_dataflow_uses(weft):
     assert "K G | OX (8) | OY" in weft("check", "tesla_npu_like").out
 

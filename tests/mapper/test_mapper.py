@@ -205,7 +205,7 @@ def test_a_refusal_says_what_is_needed_in_one_line() -> None:
     problem = build(matmul(3, 3, 3), {"D1": 1}, [(small, "IWO", "D1")], memory("dram", "rw"))
     assert str(best_mapping(problem)) == (
         "op on core: its smallest tiles do not fit (needs 36 bits of 'l1', which has 35); "
-        "cut the op into smaller tiles, stream an operand, or enlarge the memory"
+        "make the memory larger, or give it a buffering that needs no second copy of a tile"
     )
 
 

@@ -241,6 +241,17 @@ CASES = {
         "{direction: 3,",
         "chip.yaml:40 core 'npu' memory 'sram' port 'w': direction must be one of read, write, read_write, not 3",
     ),
+    "an activation in small letters": (
+        "clock: 1 GHz",
+        "clock: 1 GHz\nfolds: [Relu, relu, Gelu]",
+        "chip.yaml:4: each of folds must be an ONNX operator that weft knows, not 'relu'; did you mean 'Relu'?",
+    ),
+    "a fold that is no operator": (
+        "clock: 1 GHz",
+        "clock: 1 GHz\nfolds: [bias]",
+        "chip.yaml:4: each of folds must be an ONNX operator that weft knows, not 'bias'; "
+        "for example 'folds: [Relu, Clip]'",
+    ),
     # quantities
     "a negative size": (
         "size: 1 Mbit",

@@ -399,6 +399,15 @@ OTHER_FILES = {
         "stream.yaml:2: the file must be ZigZag's, and this has cores, as Stream's accelerators do; "
         "weft import stream FILE",
     ),
+    "chip.yaml": (
+        b"name: x\noutermost: dram\ncores: {}\n",
+        "chip.yaml:1: the file must be another tool's, and this is in weft's form; as it is: --chip FILE",
+    ),
+    "net.workload.yaml": (
+        b"workload: x\n",
+        "net.workload.yaml:1: the file must be another tool's, and this is in weft's form; "
+        "as a network: weft run FILE --chip CHIP",
+    ),
     "list.yaml": (
         b"[1, 2]\n",
         "list.yaml:1: the file must be ZigZag's YAML: an accelerator ('memories' and 'operational_array'), "

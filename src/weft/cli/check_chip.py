@@ -28,6 +28,7 @@ def show_chip(screen: Console, chip: Chip, verbose: bool) -> None:
         ("precision", f"{bits.input_bits}-bit I, {bits.weight_bits}-bit W, {bits.output_bits}-bit O by default"),
         ("folds", ", ".join(sorted(chip.folds)) or "nothing"),
         *(("note", note) for note in chip.notes),
+        *(("idle", f"{name}: in no core's levels, so nothing lies there; transfers pass") for name in idle(chip)),
         *(("assumed", f"{memory.name}: {memory.assumed}") for memory in chip.memories if memory.assumed),
     ]
     counts = (
@@ -50,6 +51,12 @@ def show_chip(screen: Console, chip: Chip, verbose: bool) -> None:
     if not verbose and len(groups) < len(chip.cores):
         screen.print()
         screen.print("Lines stand for all that are alike; -v lists each.")
+
+
+def idle(chip: Chip) -> tuple[str, ...]:
+    """Shared memories that a schedule never puts anything in: not outermost, and no core works from them."""
+    used = {level.memory for core in chip.cores for level in core.levels} | {chip.outermost}
+    return tuple(memory.name for memory in chip.memories if memory.name not in used)
 
 
 def arrays(chip: Chip) -> str:

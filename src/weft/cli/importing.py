@@ -71,6 +71,7 @@ def _write(text: str, out: Path | None) -> int:
         out.write_text(text, encoding="utf-8")
     except OSError as error:
         raise OptionError(f"--out must be a file that can be written, not '{out}': {error.strerror}") from error
+    typer.echo(f"wrote {out}; next: weft check {out}")
     return DONE
 
 

@@ -16,7 +16,7 @@ from weft.model.schedule import Infeasible
 FIT_BEAMS = (8, 128)
 """Labels kept per node, by the room they take; the larger number where the smaller left a better one out."""
 
-REMEDY = "cut the op into smaller tiles, stream an operand, or enlarge the memory"
+REMEDY = "make the memory larger, or give it a buffering that needs no second copy of a tile"
 
 
 def fit(problem: Problem, spatial: tuple[Unroll, ...], most: int) -> Mapping | Infeasible:

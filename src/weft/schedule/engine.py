@@ -171,7 +171,7 @@ class Engine:
                         line.finally_used + bits,
                         line.capacity,
                         memory,
-                        "split the op, stream an operand, or enlarge the memory",
+                        "make the memory larger",
                     )
                 )
 

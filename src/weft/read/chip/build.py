@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from weft.errors import suggestion
+from weft.errors import did_you_mean, suggestion
 from weft.model.chip import (
     FLOWS,
     READING,
@@ -28,6 +28,7 @@ from weft.read.chip.form import ChipForm, CoreForm, LinkForm, MemoryForm, PortFo
 def build(form: ChipForm, document: Document) -> Chip:
     """The chip that `form` describes; whatever does not hold is noted in `document`, with its line."""
     _check_names(form, document)
+    _check_folds(form, document)
     shared = tuple(
         _memory(name, memory, form.clock, SLOTS, _slots_of_shared(name, form), ("memories", name), document)
         for name, memory in form.memories.items()
@@ -81,6 +82,21 @@ def _check_names(form: ChipForm, document: Document) -> None:
             document.refuse(
                 ("cores", name), "a core and a shared memory must have different names", "rename one of them"
             )
+
+
+_USUAL = frozenset({"Relu", "Clip", "BatchNormalization"})
+"""What chips fold: known without a look at the table of operators, which takes its time to load."""
+
+
+def _check_folds(form: ChipForm, document: Document) -> None:
+    if not _USUAL.issuperset(form.folds):
+        from weft.read.onnx.table import BUILDERS
+
+        for index, name in enumerate(form.folds):
+            if name not in BUILDERS:
+                near = did_you_mean(name, list(BUILDERS))
+                message = f"each of folds must be an ONNX operator that weft knows, not '{name}'"
+                document.refuse(("folds", index), message, near or "for example 'folds: [Relu, Clip]'")
 
 
 def _slots_of_shared(name: str, form: ChipForm) -> tuple[Slot, ...]:

@@ -8,7 +8,7 @@ from weft.model.chip import FLOWS, READING, Flow
 from weft.model.workload import SLOTS, Slot
 from weft.read.foreign.core import ForeignCore, ForeignMemory, ForeignPort, sums_rest
 from weft.read.foreign.dataflow import Side
-from weft.read.items import ItemError
+from weft.read.items import Item, ItemError
 from weft.read.yaml_text import Entry, listed, quoted, real, size
 
 REGISTER_WORDS = 8
@@ -19,6 +19,13 @@ WIDEST_SUM_BITS = 64
 
 CLOCK = "assumed: counts in cycles, so that only seconds and watts depend on it"
 FOLDS = "assumed: activations and batch normalisation cost nothing, as they are not priced there"
+
+
+def refuse_ours(item: Item) -> None:
+    """A file of weft's own needs no import."""
+    if isinstance(item.value, dict) and ("outermost" in item.value or "workload" in item.value):
+        use = "as a network: weft run FILE --chip CHIP" if "workload" in item.value else "as it is: --chip FILE"
+        raise ItemError("the file must be another tool's, and this is in weft's form", where=item.where(), remedy=use)
 
 
 def memory_entries(

@@ -14,7 +14,7 @@ from weft.model.workload import KINDS, SLOTS, Kind, Slot
 from weft.read.foreign.core import CORE_KEYS, ForeignCore, ForeignMemory, read_core, sums_rest, word
 from weft.read.foreign.dataflow import Side, assume, laid, lay_out
 from weft.read.foreign.operators import kinds_of
-from weft.read.foreign.parts import CLOCK, FOLDS, accumulator_of, core_entries, memory_entries
+from weft.read.foreign.parts import CLOCK, FOLDS, accumulator_of, core_entries, memory_entries, refuse_ours
 from weft.read.foreign.verify import verified
 from weft.read.items import Item, ItemError, Part, load
 from weft.read.yaml_text import Entry, comment, listed, quoted, real, render
@@ -97,6 +97,7 @@ def import_stream(path: Path) -> str:
     Errors: ItemError, of all that does not hold at once.
     """
     item = load(path, WHAT)
+    refuse_ours(item)
     if isinstance(item.value, dict) and "cores" not in item.value and "operational_array" in item.value:
         raise ItemError(
             "the file must be a Stream accelerator with cores, and this is one core",

@@ -10,7 +10,7 @@ from weft.model.workload import SLOTS, Slot
 from weft.read.foreign.core import CORE_KEYS, ForeignCore, read_core, sums_rest, word
 from weft.read.foreign.dataflow import MappingFile, assume, laid, lay_out, read_mapping
 from weft.read.foreign.layers import read_layers
-from weft.read.foreign.parts import CLOCK, FOLDS, accumulator_of, core_entries, memory_entries
+from weft.read.foreign.parts import CLOCK, FOLDS, accumulator_of, core_entries, memory_entries, refuse_ours
 from weft.read.foreign.verify import verified
 from weft.read.items import Item, ItemError, Part, load
 from weft.read.workload import write_workload
@@ -51,6 +51,7 @@ def kind_of(item: Item) -> str:
     """ "accelerator", "mapping" or "workload", by the keys of a file."""
     if isinstance(item.value, dict) and "operational_array" in item.value:
         return "accelerator"
+    refuse_ours(item)
     if isinstance(item.value, dict) and "cores" in item.value:
         raise ItemError(
             "the file must be ZigZag's, and this has cores, as Stream's accelerators do",
