@@ -100,7 +100,7 @@ def main() -> int:
         for chip in library()
         if (not options.only or name in options.only) and (not options.chip or chip in options.chip)
     ]
-    with ProcessPoolExecutor(options.jobs, max_tasks_per_child=20) as pool:
+    with ProcessPoolExecutor(options.jobs) as pool:
         waiting = {
             pool.submit(one, name, networks[name], chip, options.budget)
             for name, chip in pairs

@@ -14,7 +14,7 @@ from weft.cost.units import op_pj, passes
 from weft.mapper.fit import fit
 from weft.mapper.kernels import EDP, ENERGY, LATENCY
 from weft.mapper.pack import Packed, find, pack
-from weft.mapper.space import STATE_LIMIT, compute_cycles, fixed_spatial
+from weft.mapper.space import STATE_LIMIT, compute_cycles, fixed_spatial, num_states
 from weft.mapper.spread import FREE_CHOICES, spread
 from weft.model.mapping import Mapping, Problem, Unroll
 from weft.model.schedule import Infeasible
@@ -31,6 +31,9 @@ RUNGS = (192, 1024)
 
 QUICK_CHOICES = 24
 """Spatial choices weighed with a free dataflow where options are only weighed against one another."""
+
+STEP = 8
+"""A lattice is searched first where the whole one has this many times its states."""
 
 ROUNDING = 1e-12
 """Two sums of the same terms in another order may differ by this part of them."""
@@ -135,6 +138,7 @@ def best_mapping(
             return min(refused, key=lambda answer: (answer.needs_bits or 0) / (answer.has_bits or 1))
     sizes = "divisors and ceil(n/k)" if run.whole else "a thinned choice of divisors"
     mapping, priced = run.best
+    assert not broken(problem, mapping), f"{mapping} of {op.name} on {core.name} must keep the rules of mappings"
     reached = value(priced, objective)[0]
     dataflow = "fixed dataflow"
     floor = min(reached, *run.floors.values())
@@ -183,11 +187,11 @@ class _Run:
         """What a label must not exceed: a tie may pass, in whatever order its terms are summed."""
         return self.reached * (1 + ROUNDING)
 
-    def consider(self, mapping: Mapping) -> None:
-        """Keeps a mapping if it is the best so far and fits."""
+    def consider(self, mapping: Mapping, sure: bool = True) -> None:
+        """Keeps a mapping if it is the best so far. `sure`: what it was made from says that it fits."""
         priced = price(self.problem, mapping)
         better = self.best is None or value(priced, self.objective) < value(self.best[1], self.objective)
-        if better and not broken(self.problem, mapping):
+        if better and (sure or not broken(self.problem, mapping)):
             self.best = mapping, priced
 
     def explore_all(self, choices: tuple[tuple[Unroll, ...], ...], beam: int, states: int) -> None:
@@ -217,7 +221,8 @@ class _Run:
         """Searches one spatial choice: small lattices narrowly, then the whole one where that leaves a doubt."""
         self.searched += 1
         first = self.best is None
-        for rung in (*(rung for rung in RUNGS if first and rung < states), states):
+        there = min(states, num_states(self.problem.op, choice))
+        for rung in (*(rung for rung in RUNGS if first and STEP * rung < there), states):
             packed = self._pack(choice, rung)
             floor = self._search(packed, 1 if first else beam)
             if packed.whole:
@@ -247,7 +252,7 @@ class _Run:
         found = find(packed, OBJECTIVES[self.objective], beam, self.limit)
         self.evaluated += found.made
         if found.mapping is not None:
-            self.consider(found.mapping)
+            self.consider(found.mapping, sure=not relaxed)
         return max(bound, min(found.floor, found.value) if relaxed else found.floor)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 from weft.cost.tables import Lattice
 from weft.model.chip import ArrayDim, Core, Role
@@ -85,6 +86,7 @@ def _unrolled(unrolls: tuple[Unroll, ...]) -> dict[str, int]:
     return factor
 
 
+@cache
 def candidates(count: int) -> tuple[int, ...]:
     """Tile sizes for `count` steps: its divisors and every ceil(count / k).
 
@@ -99,10 +101,20 @@ def candidates(count: int) -> tuple[int, ...]:
     )
 
 
+def _counts(op: Op, spatial: tuple[Unroll, ...]) -> list[int]:
+    """Steps of each dim when all of it lies outside the array."""
+    unrolled = _unrolled(spatial)
+    return [math.ceil(size / unrolled.get(dim, 1)) for dim, size in op.dims]
+
+
+def num_states(op: Op, spatial: tuple[Unroll, ...]) -> int:
+    """States of the whole lattice under a spatial choice."""
+    return math.prod(len(candidates(count)) for count in _counts(op, spatial))
+
+
 def lattice(op: Op, spatial: tuple[Unroll, ...], limit: int = STATE_LIMIT) -> tuple[Lattice, bool]:
     """The lattice of tile sizes under a spatial choice, and whether it is whole (not thinned to `limit` states)."""
-    unrolled = _unrolled(spatial)
-    counts = [math.ceil(size / unrolled.get(dim, 1)) for dim, size in op.dims]
+    unrolled, counts = _unrolled(spatial), _counts(op, spatial)
     options = [list(candidates(count)) for count in counts]
     whole = True
     if math.prod(map(len, options)) > limit:
