@@ -52,12 +52,12 @@ def test_help_takes_at_most_0_3_cpu_seconds():
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself_with_two_examples(weft, command):
+def test_every_command_explains_itself_with_examples(weft, command):
     shown = weft(*command.split(), "--help")
     assert shown.code == 0
     assert shown.err == ""
     examples = shown.out.split("Examples:\n")[1].strip().splitlines()
-    assert len(examples) == 2
+    assert len(examples) >= 2
     assert all("weft " in line for line in examples)
 
 

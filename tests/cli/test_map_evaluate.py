@@ -113,3 +113,21 @@ def test_the_core_is_found_where_the_file_names_none(weft):
     result = weft(*one("dense", dense_mapping(weft)), "--json", "-").json
     assert [op["core"] for op in result["ops"]] == ["core0"]
     assert len(result["not_evaluated"]) == 14
+
+
+def test_the_front_of_one_op_is_a_table_and_json(weft):
+    out = weft("map", "resnet8", "--chip", "eyeriss_like", "--op", "stage1.add", "--objective", "pareto").out
+    assert "1 mappings, all there are" in out
+    done = json.loads(
+        weft("map", "resnet8", "--chip", "eyeriss_like", "--op", "conv", "--objective", "pareto", "--json", "-").out
+    )
+    points = [(point["latency_cycles"], point["energy_pj"]) for point in done["points"]]
+    assert len(points) > 3
+    assert points == sorted(points)
+    assert [energy for _, energy in points] == sorted((energy for _, energy in points), reverse=True)
+    assert all(point["optimal"] for point in done["points"])
+
+
+def test_a_front_is_asked_of_one_op(weft):
+    told = weft("map", "resnet8", "--chip", "tpu_like", "--objective", "pareto")
+    assert (told.code, told.err) == (2, "error: --objective pareto must be asked of one op; name it with --op\n")

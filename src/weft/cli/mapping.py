@@ -14,6 +14,7 @@ MAP_EXAMPLES = """\b
 Examples:
   weft map resnet18 --chip tpu_like --objective latency
   weft map resnet8 --chip diana --op stage1.conv1 --spatial free -v
+  weft map resnet8 --chip eyeriss_like --op conv --objective pareto
 """
 EVALUATE_EXAMPLES = """\b
 Examples:
@@ -43,26 +44,34 @@ def map_(
     """Map every op of a network on the core that serves it best, each alone, with a certificate of how good it is."""
     dims, precision = o.dims_of(dim), o.precision_of(precision)
     check_json(json)
-    from weft.cli.show_map import show_map
-    from weft.run import InfeasibleResult, map_model
+    from weft.cli.show_map import show_front, show_map
+    from weft.run import FrontResult, InfeasibleResult, MapResult, front_of, map_model
 
+    result: MapResult | FrontResult | InfeasibleResult
     with Progressing() as progress:
-        result = map_model(
-            model,
-            chip,
-            objective,
-            core=core,
-            op=op,
-            spatial=spatial,
-            dims=dims,
-            precision=precision,
-            progress=progress,
-        )
+        if objective == "pareto":
+            result = front_of(model, chip, op, core=core, spatial=spatial, dims=dims, precision=precision)
+        else:
+            result = map_model(
+                model,
+                chip,
+                objective,
+                core=core,
+                op=op,
+                spatial=spatial,
+                dims=dims,
+                precision=precision,
+                progress=progress,
+            )
     write_json(result.to_json(), json)
     if isinstance(result, InfeasibleResult):
         complain(f"infeasible: {result.reason}")
         return INFEASIBLE
-    show_map(console(to_stderr=json == "-"), result, verbose)
+    screen = console(to_stderr=json == "-")
+    if isinstance(result, FrontResult):
+        show_front(screen, result, verbose)
+    else:
+        show_map(screen, result, verbose)
     return DONE
 
 

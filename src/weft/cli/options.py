@@ -99,8 +99,8 @@ MapObjective = Annotated[
     typer.Option(
         "--objective",
         metavar="NAME",
-        help="What to make small: latency, energy or edp (their product).",
-        autocompletion=one_of("latency", "energy", "edp"),
+        help="What to make small: latency, energy or edp (their product); pareto: the front of one op (--op).",
+        autocompletion=one_of("latency", "energy", "edp", "pareto"),
     ),
 ]
 Spatial = Annotated[

@@ -10,7 +10,7 @@ from weft.model.mapping import parse_mapping
 from weft.report.nest import picture
 from weft.report.summary import assumed
 from weft.report.words import cycles, energy, percent
-from weft.run import MappedOp, MapResult
+from weft.run import FrontResult, MappedOp, MapResult
 from weft.run.evaluate import EvaluateResult, PricedOp
 from weft.run.result import Json
 
@@ -50,6 +50,48 @@ def show_map(screen: Console, result: MapResult, verbose: bool) -> None:
         screen.print()
     _left_out(screen, result.not_evaluated, "the core does not take them")
     show_notes(screen, result.notes, verbose)
+
+
+def show_front(screen: Console, result: FrontResult, verbose: bool) -> None:
+    """A line per point of the front, fastest first; with -v each one's certificate and nest."""
+    first = result.points[0]
+    key_values(
+        screen,
+        f"{result.model} on {result.chip}: {first.op.name} alone on {first.problem.core.name}, all operands streamed",
+        (
+            (
+                "front",
+                f"{len(result.points)} mappings, {'all there are' if result.whole else 'there are more between'}",
+            ),
+            ("precision", assumed(result.assumed_precision)),
+        ),
+    )
+    fastest, thriftiest = result.points[0].price, result.points[-1].price
+    rows = [
+        (
+            cycles(point.price.latency_cycles),
+            energy(point.price.energy_pj),
+            f"{point.price.latency_cycles / fastest.latency_cycles:.3f}",
+            f"{point.price.energy_pj / thriftiest.energy_pj:.3f}",
+            f"{point.price.edp:.4g}",
+            "optimal" if point.mapped.optimal else "no",
+            str(point.mapped.mapping),
+        )
+        for point in result.points
+    ]
+    columns = (
+        Column("cycles", True),
+        Column("energy", True),
+        Column("of fastest", True),
+        Column("of least", True),
+        Column("pJ cycle", True),
+        Column("proved"),
+        Column("mapping", wide=True),
+    )
+    table(screen, columns, rows, "Front (each: the least energy of all mappings that are no slower)")
+    if verbose:
+        for point in result.points:
+            _certificate(screen, point, "energy")
 
 
 def show_evaluation(screen: Console, result: EvaluateResult, verbose: bool) -> None:

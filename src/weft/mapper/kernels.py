@@ -24,9 +24,10 @@ def objective_value(
     num_resources: int,
     objective: int,
     joint: Floats,
-    unit: tuple[float, float],
+    unit: tuple[float, float, float],
 ) -> tuple[float, float]:
-    """(objective, tie-breaker) of a label plus what at least remains. Columns: energy, exposed, ends, busy...
+    """(objective, tie-breaker) of a label plus what at least remains; infinite where that takes longer than unit[2].
+    Columns: energy, exposed, ends, busy...
 
     Each column's least may come of another way to go on. A row of `joint` weighs columns against one another: float64
     [K, 4 + R], the last a constant; of its sum the least is of one way, and stands in `rest` behind the columns. For
@@ -36,6 +37,8 @@ def objective_value(
     for r in range(num_resources):
         steady = max(steady, vector[3 + r] + rest[3 + r])
     latency = steady + vector[2] + rest[2]
+    if latency > unit[2]:
+        return np.inf, np.inf
     energy = vector[0] + rest[0] + active * latency
     if objective >= ROOM:
         return vector[num_resources + objective], energy
@@ -85,7 +88,7 @@ def search(
     compute: float,
     active: float,
     joint: Floats,
-    unit: tuple[float, float],
+    unit: tuple[float, float, float],
     objective: int,
     beam: int,
     most: int,
@@ -198,7 +201,7 @@ def search(
                         if not remaining(rest, least, first_least, stage_digits[target_stage], row_of, state):
                             continue
                         key = objective_value(vector, rest, compute, active, num_resources, objective, joint, unit)
-                        if key[0] > limit:
+                        if key[0] > limit or key[0] == np.inf:
                             continue
                         made += 1
                         if num_records == size:
@@ -231,7 +234,7 @@ def search(
                     if not remaining(rest, least, first_least, stage_digits[stage], row_of, grow_to[g]):
                         continue
                     key = objective_value(labels[here], rest, compute, active, num_resources, objective, joint, unit)
-                    if key[0] > limit:
+                    if key[0] > limit or key[0] == np.inf:
                         continue
                     if pool[0] + 1 == records.size:
                         labels, keys, records, follows = enlarged(labels, keys, records, follows)

@@ -65,7 +65,7 @@ class Packed:
     compute: float
     active: float
     joint: Floats
-    unit: tuple[float, float]
+    unit: tuple[float, float, float]
 
     @property
     def size(self) -> int:
@@ -103,12 +103,13 @@ def pack(
     objective: int = ROOM,
     beaten: Price | None = None,
     roomy: bool = False,
+    deadline: float = math.inf,
 ) -> Packed:
     """The arrays of one spatial choice on a lattice of at most `most` states.
 
     Args: optimistic: halo re-use as if it came along every dim at once, else as if there were none.
           objective:  its number.   beaten: a mapping's price, near which bounds shall be tight; or None.
-          roomy:      memories hold anything.
+          roomy:      memories hold anything.   deadline: cycles that a mapping may take.
     """
     op = problem.op
     sizes, whole = lattice(op, spatial, most)
@@ -151,7 +152,7 @@ def pack(
     first_visit = np.cumsum([0, *(len(table.visiting.visits) for table in tables.cuts)], dtype=np.int64)
     compute = compute_cycles(op, spatial) * passes(problem)
     active = active_pj_per_cycle(problem)
-    joint = _joint(tables.resources, compute, active, objective, beaten)
+    joint = _joint(tables.resources, compute, active, objective, beaten, deadline)
     least, first_least = _least(problem, tables, capacity, memories, joint)
     start = np.zeros(fields, np.float64)
     start[0] = op_pj(problem) * op.iterations
@@ -185,7 +186,7 @@ def pack(
         float(compute),
         active,
         joint,
-        (beaten.energy_pj, float(beaten.latency_cycles)) if beaten else (1.0, 1.0),
+        (*((beaten.energy_pj, float(beaten.latency_cycles)) if beaten else (1.0, 1.0)), deadline),
     )
 
 
@@ -315,14 +316,22 @@ BUSIEST = 3
 """How many of the busiest resources are weighed against energy and against one another."""
 
 
-def _joint(resources: tuple[str, ...], compute: int, active: float, objective: int, beaten: Price | None) -> Floats:
+PRICES = (1.0, 0.125)
+"""What a cycle saved may cost under a deadline, as parts of the energy per cycle of a known mapping."""
+
+
+def _joint(
+    resources: tuple[str, ...], compute: int, active: float, objective: int, beaten: Price | None, deadline: float
+) -> Floats:
     """float64[K, 4 + R]: sums of columns that bound the objective, tight where the busiest of `beaten` are busy.
 
     Latency is at least the ends and any mean of the array's time and the resources' busy times. So a row is the least
     of such a mean (latency), with energy as far as it takes power (energy), or with energy in units of `beaten` (EDP).
+    Under a deadline D, energy is at least energy + price x (latency - D) at any price of a cycle.
     """
     columns = BUSY + len(resources)
-    if beaten is None or objective >= ROOM or (objective == ENERGY and not active):
+    timed = objective == ENERGY and deadline < math.inf
+    if beaten is None or objective >= ROOM or (objective == ENERGY and not active and not timed):
         return np.zeros((0, columns + 1), np.float64)
     busy = dict(beaten.busy)
     loads = {name: busy.get(name, 0) for name in resources}
@@ -341,6 +350,13 @@ def _joint(resources: tuple[str, ...], compute: int, active: float, objective: i
             else:
                 row[EXPOSED] += part
                 row[columns] += part * compute
+        if timed:
+            for part in PRICES:
+                price = part * beaten.energy_pj / beaten.latency_cycles
+                rows.append(row * (active + price))
+                rows[-1][0] = 1.0
+                rows[-1][columns] -= price * deadline
+            continue
         if objective == ENERGY:
             row *= active
             row[0] = 1.0

@@ -108,6 +108,7 @@ def best_mapping(
     spatial: Literal["fixed", "free"] = "fixed",
     beam: int = BEAM,
     states: int = STATE_LIMIT,
+    deadline: int | None = None,
 ) -> Mapped | Infeasible:
     """The best mapping found for a problem, or why there is none.
 
@@ -116,16 +117,25 @@ def best_mapping(
 
     Args:    problem: op tile, core and setting.   objective: what to minimise.
              spatial: the core's declared dataflow, or any loop on any side.   beam: labels kept per node, 0 for all.
-             states: most states of a lattice.
+             states: most states of a lattice.   deadline: core cycles that it may take; None for any number.
     Returns: `Mapped`, priced by the readable formula and legal; or `Infeasible` with what was needed and there is.
     """
     core, op = problem.core, problem.op
     if (reason := _beyond_reach(op)) is not None:
         return Infeasible(f"{op.name} on {core.name}", reason, remedy="cut the network's tensors")
-    run = _Run(problem, objective)
+    run = _Run(problem, objective, math.inf if deadline is None else deadline)
     free = spread(op, core, FREE_CHOICES if beam != 1 else QUICK_CHOICES) if spatial == "free" else None
     choices = free.choices if free else (fixed_spatial(op, core),)
     run.explore_all(choices, beam, states)
+    if run.best is None and deadline is not None:
+        fastest = best_mapping(problem, "latency", spatial, beam, states)
+        if isinstance(fastest, Infeasible):
+            return fastest
+        if fastest.price.latency_cycles > deadline:
+            reason = f"no mapping takes at most {deadline:,} cycles: the fastest takes {fastest.price.latency_cycles:,}"
+            return Infeasible(f"{op.name} on {core.name}", reason, remedy="allow it more cycles")
+        run.consider(fastest.mapping)
+        run.explore_all(choices, beam, states)
     if run.best is None:
         # A narrow beam may lose the only mappings that fit: then look for room alone.
         answers = [fit(problem, choice, min(states, RUNGS[0])) for choice in choices]
@@ -169,7 +179,8 @@ class _Run:
     `floors`: for each choice a value that no mapping of it beats but those already considered.
     """
 
-    def __init__(self, problem: Problem, objective: Objective) -> None:
+    def __init__(self, problem: Problem, objective: Objective, deadline: float = math.inf) -> None:
+        self.deadline = deadline
         self.problem = problem
         self.objective = objective
         self.best: tuple[Mapping, Price] | None = None
@@ -190,6 +201,8 @@ class _Run:
     def consider(self, mapping: Mapping, sure: bool = True) -> None:
         """Keeps a mapping if it is the best so far. `sure`: what it was made from says that it fits."""
         priced = price(self.problem, mapping)
+        if priced.latency_cycles > self.deadline:
+            return
         better = self.best is None or value(priced, self.objective) < value(self.best[1], self.objective)
         if better and (sure or not broken(self.problem, mapping)):
             self.best = mapping, priced
@@ -239,7 +252,8 @@ class _Run:
 
     def _pack(self, choice: tuple[Unroll, ...], states: int, optimistic: bool = False) -> Packed:
         beaten = self.best[1] if self.best else None
-        return pack(self.problem, choice, states, optimistic, OBJECTIVES[self.objective], beaten)
+        objective = OBJECTIVES[self.objective]
+        return pack(self.problem, choice, states, optimistic, objective, beaten, deadline=self.deadline)
 
     def _search(self, packed: Packed, beam: int, relaxed: bool = False) -> float:
         """Searches once; a value that no mapping of the lattice beats but those considered.

@@ -58,7 +58,7 @@ def run(
     """
     goal = _objective(objective)
     _choice("fuse", fuse, ("auto", "off"))
-    flow = _spatial(spatial)
+    flow = flow_of(spatial)
     if budget < 1:
         raise OptionError(f"--budget must be at least 1, not {budget}", remedy="it counts whole schedules tried")
     clock = time.process_time()
@@ -112,34 +112,24 @@ def map_model(
     """
     _choice("objective", objective, ("latency", "energy", "edp"))
     goal: Objective = objective  # type: ignore[assignment]
-    flow = _spatial(spatial)
+    flow = flow_of(spatial)
     started = time.process_time()
     silicon = chip if isinstance(chip, Chip) else read_chip(chip)
     name = model_name(model)
     workload, assumed = prepared(model, silicon, dims, precision)
-    chosen = [item for item in workload.ops if op is None or item.name == op]
-    if not chosen:
-        names = [item.name for item in workload.ops]
-        raise OptionError(f"--op must name an op of '{name}', not '{op}'", remedy=suggestion(str(op), names))
-    if core is not None and core not in {item.name for item in silicon.cores}:
-        names = [item.name for item in silicon.cores]
-        raise OptionError(f"--core must name a core of '{silicon.name}', not '{core}'", remedy=suggestion(core, names))
+    chosen = chosen_ops(workload, silicon, name, op, core)
     mapper = Mapper(workload, silicon, goal, flow)
     mapped: list[MappedOp] = []
     skipped: list[str] = []
     for number, item in enumerate(chosen):
         if progress:
             progress("mapping", number, len(chosen))
-        best = _best_core(mapper, item, silicon, core, goal)
+        best = best_core(mapper, item, silicon, core, goal)
         if best is None:
             if core is not None and op is None:
                 skipped.append(item.name)
                 continue
-            where = f"core '{core}'" if core else f"no core of '{silicon.name}'"
-            verb = "does not take" if core else "takes"
-            return InfeasibleResult(
-                name, silicon.name, objective, Infeasible(item.name, f"{where} {verb} {item.kind} ops")
-            )
+            return InfeasibleResult(name, silicon.name, objective, no_core(item, silicon, core))
         if isinstance(best, Infeasible):
             return InfeasibleResult(name, silicon.name, objective, best)
         mapped.append(best)
@@ -154,6 +144,27 @@ def map_model(
         tuple(skipped),
         (*workload.notes, *pass_notes(item.problem for item in mapped)),
     )
+
+
+def chosen_ops(workload: Workload, chip: Chip, model: str, op: str | None, core: str | None) -> list[Op]:
+    """The ops that `--op` names, all of them without it.
+
+    Errors: OptionError where there is no such op, or no core that `--core` names.
+    """
+    chosen = [item for item in workload.ops if op is None or item.name == op]
+    if not chosen:
+        names = [item.name for item in workload.ops]
+        raise OptionError(f"--op must name an op of '{model}', not '{op}'", remedy=suggestion(str(op), names))
+    cores = [item.name for item in chip.cores]
+    if core is not None and core not in cores:
+        raise OptionError(f"--core must name a core of '{chip.name}', not '{core}'", remedy=suggestion(core, cores))
+    return chosen
+
+
+def no_core(op: Op, chip: Chip, core: str | None) -> Infeasible:
+    """That no core takes an op, or not the one that was asked for."""
+    where = f"core '{core}' does not take" if core else f"no core of '{chip.name}' takes"
+    return Infeasible(op.name, f"{where} {op.kind} ops")
 
 
 def streaming_problem(mapper: Mapper, op: Op, core: Core, chip: Chip) -> Problem:
@@ -203,7 +214,8 @@ def in_base_cycles(problem: Problem, goal: Objective, objective: float) -> float
     return objective if goal == "energy" else objective * problem.chip.base_clock_hz / problem.core.clock_hz
 
 
-def _best_core(mapper: Mapper, op: Op, chip: Chip, only: str | None, goal: Objective) -> MappedOp | Infeasible | None:
+def best_core(mapper: Mapper, op: Op, chip: Chip, only: str | None, goal: Objective) -> MappedOp | Infeasible | None:
+    """An op on the core that serves it best (or `only` one); why none can hold it, or None where none takes it."""
     best: MappedOp | None = None
     reached: tuple[float, float] | None = None
     why: Infeasible | None = None
@@ -232,7 +244,8 @@ def _objective(given: str) -> Goal:
     return given  # type: ignore[return-value]
 
 
-def _spatial(given: str) -> Spatial:
+def flow_of(given: str) -> Spatial:
+    """The choice of dataflow that `--spatial` makes."""
     _choice("spatial", given, ("fixed", "free"))
     return given  # type: ignore[return-value]
 
