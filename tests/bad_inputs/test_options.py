@@ -43,7 +43,7 @@ CASES = {
         "evaluate resnet8 --chip tpu_like",
         "--mapping must be given; mappings as weft map --json writes them, weft's text, or ZigZag's JSON",
     ),
-    "nothing to check": ("check", "FILE... must be given; models and chips: .onnx, .pt2 and .yaml files, or names"),
+    "nothing to check": ("check", "FILE must be given; models and chips: .onnx, .pt2 and .yaml files, or names"),
     "an option without its value": (
         "run resnet8 --chip",
         "--chip must have a value, not none; 'weft --help' shows how",

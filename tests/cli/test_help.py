@@ -77,3 +77,8 @@ def test_version(weft):
     from weft import __version__
 
     assert weft("--version").out == f"weft {__version__}\n"
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_h_is_help(weft, command):
+    assert weft(*command.split(), "-h").out == weft(*command.split(), "--help").out

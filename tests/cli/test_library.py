@@ -108,6 +108,19 @@ def test_check_lists_all_of_a_chip_on_demand(weft):
         assert len([line for line in lines if line.startswith(name)]) == 1
 
 
+def test_what_is_long_in_a_table_of_a_chip_goes_on_in_the_next_line(weft):
+    out = weft("check", "tpu_like").out
+    words = out.split()
+    assert "…" not in out
+    assert {"elementwise", "softmax", "norm", "reduce", "copy"} <= set(words)
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_models_say_the_whole_of_what_they_are(weft):
+    words = " ".join(line[39:].strip() for line in weft("models").out.splitlines())
+    assert all(zoo.describe(name) in words for name in zoo.names())
+
+
 def test_check_says_which_shared_memory_holds_nothing(weft, tmp_path):
     assert "idle" not in weft("check", "diana").out
     weft("init", "chip", "npu", "--out", str(tmp_path / "npu.yaml"))

@@ -90,7 +90,13 @@ def _name(group: Sequence[Core]) -> str:
 
 
 def _cores(screen: Console, groups: Sequence[Sequence[Core]]) -> None:
-    columns = (Column("core"), Column("array"), Column("loops"), Column("takes"), Column("memories"))
+    columns = (
+        Column("core"),
+        Column("array"),
+        Column("loops"),
+        Column("takes", wraps=True),
+        Column("memories", wraps=True),
+    )
     rows = [
         (
             _name(group),
@@ -134,7 +140,7 @@ def _memories(screen: Console, chip: Chip, called: dict[str, str]) -> None:
         Column("count", True),
         Column("pJ rd/wr", True),
         Column("buffers"),
-        Column("ports"),
+        Column("ports", wraps=True),
     )
     table(screen, columns, list(rows.values()), "Memories (ports in bit/cycle)")
 

@@ -45,11 +45,13 @@ def console(to_stderr: bool = False) -> Console:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A table column; `wide` ones are left out, the last one first, where the terminal is too narrow for all."""
+    """A table column; `wide` ones are left out, the last one first, where the terminal is too narrow for all; text in
+    `wraps` ones goes on in the next line instead of being cut."""
 
     title: str
     right: bool = False
     wide: bool = False
+    wraps: bool = False
 
 
 def table(screen: Console, columns: Sequence[Column], rows: Sequence[Sequence[str]], title: str = "") -> None:
@@ -72,15 +74,22 @@ def table(screen: Console, columns: Sequence[Column], rows: Sequence[Sequence[st
     grid = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
     for i in shown:
         grid.add_column(
-            columns[i].title, justify="right" if columns[i].right else "left", no_wrap=True, overflow="ellipsis"
+            columns[i].title,
+            justify="right" if columns[i].right else "left",
+            no_wrap=not columns[i].wraps,
+            overflow="fold" if columns[i].wraps else "ellipsis",
+            max_width=widths[i],
         )
     for row in rows:
-        cells = [shorten(row[i], widths[i]) if i == shown[0] else cut_off(row[i], widths[i]) for i in shown]
-        grid.add_row(*(Text(cell) for cell in cells))
+        grid.add_row(*(Text(row[i] if columns[i].wraps else _fitted(row[i], widths[i], i == shown[0])) for i in shown))
     if title:
         screen.print()
         screen.print(title, style="bold cyan")
     screen.print(grid)
+
+
+def _fitted(text: str, width: int, name: bool) -> str:
+    return shorten(text, width) if name else cut_off(text, width)
 
 
 def cut_off(text: str, width: int) -> str:

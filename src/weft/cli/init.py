@@ -25,7 +25,7 @@ TEMPLATE_NAME = "my_chip"
 
 @guarded
 def chip(
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="The chip's name.", show_default=False)] = TEMPLATE_NAME,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The chip's name.", show_default=False)] = TEMPLATE_NAME,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Where to write; by default NAME.yaml.")
     ] = None,

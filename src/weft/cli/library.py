@@ -77,7 +77,13 @@ def models(debug: o.Debug = False) -> int:
     for name in zoo.names():
         sizes = sizes_of(name)
         rows.append((name, cycles(sizes.ops), amount(sizes.macs), amount(sizes.parameters), zoo.describe(name)))
-    columns = (Column("model"), Column("ops", True), Column("MACs", True), Column("params", True), Column("what it is"))
+    columns = (
+        Column("model"),
+        Column("ops", True),
+        Column("MACs", True),
+        Column("params", True),
+        Column("what it is", wraps=True),
+    )
     table(console(), columns, rows)
     return DONE
 

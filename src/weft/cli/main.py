@@ -20,6 +20,7 @@ app = typer.Typer(
     name="weft",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
     help="Plan neural networks on multi-core chips: mapped, scheduled, priced and proved.",
     epilog="Start with: weft run resnet8 --chip tpu_like_quad",
 )

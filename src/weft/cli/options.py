@@ -143,7 +143,7 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback when we
 Files = Annotated[
     list[str],
     typer.Argument(
-        metavar="FILE...", help="Models and chips: .onnx, .pt2 and .yaml files, or names.", autocompletion=_check_names
+        metavar="FILE", help="Models and chips: .onnx, .pt2 and .yaml files, or names.", autocompletion=_check_names
     ),
 ]
 MappingFile = Annotated[

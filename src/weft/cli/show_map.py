@@ -28,6 +28,7 @@ _COLUMNS = (
     Column("proved"),
     Column("stalls most"),
 )
+OPS = "Ops (used: of the array's MACs; array: of its units; stalls: what waits longest)"
 
 
 def show_map(screen: Console, result: MapResult, verbose: bool) -> None:
@@ -37,12 +38,12 @@ def show_map(screen: Console, result: MapResult, verbose: bool) -> None:
         f"{result.model} on {result.chip}: every op alone, all operands streamed",
         (
             ("objective", result.objective),
-            ("sum", f"{cycles(result.latency_cycles)} cycles, {energy(result.energy_pj)}, {len(result.ops)} ops"),
-            ("searched", f"{result.unique_ops} different ops"),
+            ("sum", _sum(result)),
+            ("searched", f"{result.unique_ops} different {_ops(result.unique_ops)}"),
             ("precision", assumed(result.assumed_precision)),
         ),
     )
-    table(screen, _COLUMNS, [_row(item.to_json()) for item in result.ops], "Ops (used: share of the array's MACs)")
+    table(screen, _COLUMNS, [_row(item.to_json()) for item in result.ops], OPS)
     if verbose:
         for item in result.ops:
             _certificate(screen, item, result.objective)
@@ -101,11 +102,11 @@ def show_evaluation(screen: Console, result: EvaluateResult, verbose: bool) -> N
         f"{result.model} on {result.chip}: given mappings, every op alone",
         (
             ("conventions", result.conventions),
-            ("sum", f"{cycles(result.latency_cycles)} cycles, {energy(result.energy_pj)}, {len(result.ops)} ops"),
+            ("sum", _sum(result)),
             ("precision", assumed(result.assumed_precision)),
         ),
     )
-    table(screen, _COLUMNS, [_row(item.row) for item in result.ops], "Ops (used: share of the array's MACs)")
+    table(screen, _COLUMNS, [_row(item.row) for item in result.ops], OPS)
     if verbose:
         for item in result.ops:
             _nest(screen, item, result.conventions)
@@ -113,6 +114,15 @@ def show_evaluation(screen: Console, result: EvaluateResult, verbose: bool) -> N
         screen.print()
     _left_out(screen, result.not_evaluated, "no mapping was given")
     show_notes(screen, result.notes, verbose)
+
+
+def _sum(result: MapResult | EvaluateResult) -> str:
+    count = len(result.ops)
+    return f"{cycles(result.latency_cycles)} cycles, {energy(result.energy_pj)}, {count} {_ops(count)}"
+
+
+def _ops(number: int) -> str:
+    return "op" if number == 1 else "ops"
 
 
 def _row(row: Json) -> tuple[str, ...]:
@@ -157,4 +167,4 @@ def _nest(screen: Console, item: PricedOp, conventions: str) -> None:
 def _left_out(screen: Console, names: tuple[str, ...], why: str) -> None:
     if names:
         shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-        key_values(screen, "", (("not priced", f"{len(names)} ops ({why}): {shown}"),))
+        key_values(screen, "", (("not priced", f"{len(names)} {_ops(len(names))} ({why}): {shown}"),))
