@@ -41,11 +41,12 @@ def show_model(screen: Console, workload: Workload, chip: Chip | None, assumed: 
 
 def _facts(workload: Workload, chip: Chip | None, assumed: str | None) -> list[tuple[str, str]]:
     weights = [tensor for tensor in workload.tensors if tensor.role == "weight"]
+    count = sum(tensor.elements for tensor in weights)
     pairs = [
         ("inputs", _shapes(workload, "input")),
         ("outputs", _shapes(workload, "output")),
         ("ops", f"{len(workload.ops)} made of {len(workload.nodes)} nodes, {amount(workload.macs)} MACs"),
-        ("params", f"{amount(sum(t.elements for t in weights))} in {size(sum(t.size_bits for t in weights))}"),
+        ("weights", f"{amount(count)} in {size(sum(tensor.size_bits for tensor in weights))}, biases apart"),
     ]
     pairs.append(("precision", f"assumed {assumed}" if assumed else "as the model gives it"))
     if chip is None:

@@ -292,7 +292,8 @@ def _twins(chip: Chip) -> tuple[tuple[str, ...], ...]:
     groups: dict[object, list[str]] = {}
     for core in chip.cores:
         shape = tuple((replace(chip.memory(l.memory), name=""), l.slots, l.serves) for l in core.levels)
-        key = (core.ops, core.array, core.op_pj, core.op_widths, core.accumulator_bits, core.clock_hz, shape)
+        cost = (core.op_pj, core.op_widths, core.accumulator_bits, core.clock_hz, core.active_pj_per_cycle)
+        key = (core.ops, core.array, core.systolic, core.launch_cycles, cost, shape)
         groups.setdefault(key, []).append(core.name)
     return tuple(tuple(names) for names in groups.values())
 
