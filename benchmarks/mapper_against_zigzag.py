@@ -37,7 +37,7 @@ WEFT = """
 import sys
 from weft.run import map_model
 if len(sys.argv) > 1:
-    result = map_model("resnet18", sys.argv[1])
+    result = map_model("resnet18", sys.argv[1], cache=False)
     print(f"{result.energy_pj:.6g} pJ {result.latency_cycles:.6g} cycles, {result.unique_ops} different ops, "
           f"{sum(item.mapped.optimal for item in result.ops)} of {len(result.ops)} proved optimal")
 """

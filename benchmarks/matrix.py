@@ -38,7 +38,7 @@ def one(name: str, source: str, chip: str, budget: int) -> dict[str, object]:
     clock = time.process_time()
     row: dict[str, object] = {"network": name, "chip": chip}
     try:
-        result = run(source, chip, budget=budget)
+        result = run(source, chip, budget=budget, cache=False)
     except UserError as error:
         return row | {"status": "refused", "reason": str(error), "cpu": time.process_time() - clock}
     except Exception as error:

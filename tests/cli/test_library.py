@@ -11,6 +11,7 @@ from weft.chips import library
 from weft.cli import surroundings
 from weft.cli.options import _chip_names, _files, _model_names
 from weft.cli.zoo_sizes import FILE, measure, sizes_of
+from weft.report import words
 
 
 def test_chips_lists_the_library(weft):
@@ -48,6 +49,46 @@ def test_doctor_finds_everything_here(weft):
     got = weft("doctor")
     assert got.code == 0
     assert "numba" in got.out
+
+
+def kept_after(weft, monkeypatch, folder):
+    monkeypatch.setenv("WEFT_CACHE", str(folder))
+    monkeypatch.setenv("COLUMNS", "300")
+    assert weft("map", "resnet8", "--chip", "tpu_like", "--op", "conv").code == 0
+    return next(line for line in weft("doctor").out.splitlines() if line.startswith("mapping cache")).rstrip()
+
+
+def test_doctor_says_what_is_kept_and_removes_it(weft, monkeypatch, tmp_path):
+    line = kept_after(weft, monkeypatch, tmp_path / "kept")
+    (file,) = (tmp_path / "kept").rglob("*.json")
+    size = words.size(8 * file.stat().st_size)
+    assert line == f"mapping cache  1 mapping, {size}, in {tmp_path}/kept (weft doctor --clear-cache removes them)"
+    assert weft("doctor", "--clear-cache").out == f"1 mapping removed from {tmp_path}/kept\n"
+    assert weft("doctor", "--clear-cache").out == f"0 mappings removed from {tmp_path}/kept\n"
+    assert f"  0 mappings, {words.size(0)}, in " in weft("doctor").out
+
+
+def test_doctor_says_that_nothing_is_kept(weft, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    why = "WEFT_CACHE is 'off', or there is no home folder"
+    assert f"mapping cache  off: {why}" in weft("doctor").out
+    assert weft("doctor", "--clear-cache").out == f"nothing is kept: {why}\n"
+
+
+def test_doctor_says_that_nothing_can_be_kept(weft, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    line = kept_after(weft, monkeypatch, tmp_path / "file")
+    assert line == (
+        f"mapping cache  cannot be written: {tmp_path}/file; runs search anew. "
+        "WEFT_CACHE names another folder, or is off"
+    )
+
+
+def test_no_cache_keeps_nothing(weft, monkeypatch, tmp_path):
+    monkeypatch.setenv("WEFT_CACHE", str(tmp_path / "kept"))
+    assert weft("map", "resnet8", "--chip", "tpu_like", "--op", "conv", "--no-cache").code == 0
+    assert weft("run", "resnet8", "--chip", "tpu_like", "--budget", 1, "--no-cache").code == 0
+    assert not (tmp_path / "kept").exists()
 
 
 def test_doctor_fails_where_something_is_missing(weft, monkeypatch):

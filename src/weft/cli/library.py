@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from weft.cli import options as o
@@ -27,7 +29,7 @@ Examples:
 DOCTOR_EXAMPLES = """\b
 Examples:
   weft doctor
-  NUMBA_CACHE_DIR=/tmp/weft weft doctor
+  weft doctor --clear-cache
 """
 
 
@@ -100,8 +102,18 @@ def schema(debug: o.Debug = False) -> int:
 
 
 @guarded
-def doctor(debug: o.Debug = False) -> int:
-    """Say what weft finds here: versions, processors, and whether its compiled code can be kept."""
+def doctor(
+    clear_cache: Annotated[
+        bool, typer.Option("--clear-cache", help="Remove the mappings kept of earlier runs, and say how many.")
+    ] = False,
+    debug: o.Debug = False,
+) -> int:
+    """Say what weft finds here: versions, processors, compiled code, and mappings kept of earlier runs."""
+    if clear_cache:
+        from weft.cli.surroundings import cleared
+
+        console().print(cleared())
+        return DONE
     from weft.cli.show_run import key_values
     from weft.cli.surroundings import surroundings
 

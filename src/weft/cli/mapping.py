@@ -38,6 +38,7 @@ def map_(
     seed: o.UnusedSeed = 0,
     budget: o.UnusedBudget = 0,
     json: o.JsonFile = None,
+    no_cache: o.NoCache = False,
     verbose: o.Verbose = False,
     debug: o.Debug = False,
 ) -> int:
@@ -62,6 +63,7 @@ def map_(
                 dims=dims,
                 precision=precision,
                 progress=progress,
+                cache=not no_cache,
             )
     write_json(result.to_json(), json)
     if isinstance(result, InfeasibleResult):

@@ -138,6 +138,13 @@ JsonFile = Annotated[
         "--json", metavar="FILE", help="Write the result as JSON; - is standard output, and nothing else goes there."
     ),
 ]
+NoCache = Annotated[
+    bool,
+    typer.Option(
+        "--no-cache",
+        help="Neither take nor keep mappings of other runs (or WEFT_CACHE=off): the result is the same, only later.",
+    ),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback when weft itself fails (or WEFT_DEBUG=1).")]
 Files = Annotated[

@@ -38,6 +38,7 @@ def run(
         typer.Option("--out", metavar="DIR", help="The run folder; by default weft-runs/<model>-<chip>-<hash>."),
     ] = None,
     json: o.JsonFile = None,
+    no_cache: o.NoCache = False,
     verbose: o.Verbose = False,
     debug: o.Debug = False,
 ) -> int:
@@ -66,6 +67,7 @@ def run(
             seed=seed,
             budget=budget,
             progress=progress,
+            cache=not no_cache,
         )
     if isinstance(result, InfeasibleResult):
         write_json(result.to_json(), json)

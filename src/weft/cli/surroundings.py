@@ -1,4 +1,4 @@
-"""What `weft doctor` looks at: versions, processors, numba's cache. Nothing heavy is imported for it."""
+"""What `weft doctor` looks at: versions, processors, what is kept on disk. Nothing heavy is imported for it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+
+from weft.cache import Store, place
+from weft.errors import OptionError
+from weft.report.words import size
 
 NEEDED = ("numpy", "numba", "onnx", "pydantic", "ruamel.yaml", "typer", "rich")
 OPTIONAL = ("onnxruntime", "ortools")
@@ -42,9 +46,45 @@ def surroundings() -> tuple[tuple[tuple[str, str], ...], bool]:
     lines.append(
         ("kernels", f"{kept} compiled" if kept else "none compiled yet; the first run takes some seconds more")
     )
+    lines.append(("mapping cache", _mapping_cache()))
     if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
         lines.append(("warning", "NUMBA_DISABLE_JIT is set: weft will be slow"))
     return tuple(lines), sound
+
+
+OFF_BECAUSE = "WEFT_CACHE is 'off', or there is no home folder"
+
+
+def cleared() -> str:
+    """Removes every mapping that is kept, and says so.
+
+    Errors: OptionError where the folder does not let them go.
+    """
+    folder = place()
+    if folder is None:
+        return f"nothing is kept: {OFF_BECAUSE}"
+    try:
+        count = Store(folder / "mappings").clear()
+    except OSError as error:
+        raise OptionError(
+            f"--clear-cache must find a folder that it may empty, not '{folder}': {error.strerror}"
+        ) from None
+    return f"{_mappings(count)} removed from {folder}"
+
+
+def _mappings(count: int) -> str:
+    return f"{count:,} mapping{'' if count == 1 else 's'}"
+
+
+def _mapping_cache() -> str:
+    folder = place()
+    if folder is None:
+        return f"off: {OFF_BECAUSE}"
+    count, held_bytes = Store(folder / "mappings").holds()
+    held = f"{_mappings(count)}, {size(8 * held_bytes)}, in {folder} (weft doctor --clear-cache removes them)"
+    if _writable(folder):
+        return held
+    return f"cannot be written: {folder}; runs search anew. WEFT_CACHE names another folder, or is off"
 
 
 def usable_processors() -> int:

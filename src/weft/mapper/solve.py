@@ -18,7 +18,6 @@ from weft.mapper.space import STATE_LIMIT, compute_cycles, fixed_spatial, num_st
 from weft.mapper.spread import FREE_CHOICES, spread
 from weft.model.mapping import Mapping, Problem, Unroll
 from weft.model.schedule import Infeasible
-from weft.model.workload import Op
 
 Objective = Literal["latency", "energy", "edp"]
 OBJECTIVES: dict[Objective, int] = {"latency": LATENCY, "energy": ENERGY, "edp": EDP}
@@ -91,14 +90,18 @@ MOST_STEPS = 2**54
 """Iterations of an op whose bits, cycles and energies stay within 64 bits."""
 
 
-def _beyond_reach(op: Op) -> str | None:
+def beyond_reach(problem: Problem) -> Infeasible | None:
     """Why an op is larger than mappings are found for; None where it is not."""
+    op = problem.op
+    subject, remedy = f"{op.name} on {problem.core.name}", "cut the network's tensors"
     sizes = [(axis.size, it.tensor) for it in op.operands for axis in it.axes]
     size, tensor = max(sizes, key=lambda pair: pair[0], default=(1, ""))
     if size > MOST_AXIS:
-        return f"an axis of '{tensor}' has {size:,} elements, and mappings are found for at most {MOST_AXIS:,}"
+        reason = f"an axis of '{tensor}' has {size:,} elements, and mappings are found for at most {MOST_AXIS:,}"
+        return Infeasible(subject, reason, remedy=remedy)
     if op.macs > MOST_STEPS:
-        return f"it has {op.macs:,} iterations, and mappings are found for at most {MOST_STEPS:,}"
+        reason = f"it has {op.macs:,} iterations, and mappings are found for at most {MOST_STEPS:,}"
+        return Infeasible(subject, reason, remedy=remedy)
     return None
 
 
@@ -121,8 +124,8 @@ def best_mapping(
     Returns: `Mapped`, priced by the readable formula and legal; or `Infeasible` with what was needed and there is.
     """
     core, op = problem.core, problem.op
-    if (reason := _beyond_reach(op)) is not None:
-        return Infeasible(f"{op.name} on {core.name}", reason, remedy="cut the network's tensors")
+    if (refused := beyond_reach(problem)) is not None:
+        return refused
     run = _Run(problem, objective, math.inf if deadline is None else deadline)
     free = spread(op, core, FREE_CHOICES if beam != 1 else QUICK_CHOICES) if spatial == "free" else None
     choices = free.choices if free else (fixed_spatial(op, core),)
@@ -144,8 +147,8 @@ def best_mapping(
                 run.consider(answer)
                 run.explore(choice, beam, states)
         if run.best is None:
-            refused = [answer for answer in answers if isinstance(answer, Infeasible)]
-            return min(refused, key=lambda answer: (answer.needs_bits or 0) / (answer.has_bits or 1))
+            tight = [answer for answer in answers if isinstance(answer, Infeasible)]
+            return min(tight, key=lambda answer: (answer.needs_bits or 0) / (answer.has_bits or 1))
     sizes = "divisors and ceil(n/k)" if run.whole else "a thinned choice of divisors"
     mapping, priced = run.best
     assert not broken(problem, mapping), f"{mapping} of {op.name} on {core.name} must keep the rules of mappings"

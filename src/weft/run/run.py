@@ -11,6 +11,7 @@ from typing import Any, Literal
 from weft.cost.units import passes
 from weft.errors import ModelError, OptionError, did_you_mean, suggestion
 from weft.mapper import Objective
+from weft.mapper.kept import results
 from weft.mapper.solve import value
 from weft.model.chip import Chip, Core
 from weft.model.mapping import Problem
@@ -44,6 +45,7 @@ def run(
     seed: int = 0,
     budget: int = BUDGET,
     progress: Progress | None = None,
+    cache: bool = True,
 ) -> RunResult | InfeasibleResult:
     """A network scheduled on a chip, with proof.
 
@@ -52,7 +54,7 @@ def run(
              objective: latency, energy, edp or memory.   fuse: "off" or "auto" (both run layer by layer for now).
              spatial: "fixed" (the arrays' declared dataflow) or "free".   dims: sizes of symbolic dimensions.
              precision: "chip" (its default where the model is float), "model", or a file of widths (docs/precision.md).
-             seed, budget: of the search.
+             seed, budget: of the search.   cache: take mappings that earlier runs found; the result is the same.
     Returns: a result whose proof was run, or why there is none.
     Errors:  UserError for what the user can put right.
     """
@@ -67,7 +69,7 @@ def run(
     workload, assumed = prepared(model, silicon, dims, precision)
     spent = {"read": time.process_time() - clock}
     clock = time.process_time()
-    solution = solve(workload, silicon, goal, flow, budget, seed, progress)
+    solution = solve(workload, silicon, goal, flow, budget, seed, progress, results() if cache else None)
     spent["schedule"] = time.process_time() - clock
     if isinstance(solution, Infeasible):
         return InfeasibleResult(name, silicon.name, objective, solution, spent)
@@ -105,6 +107,7 @@ def map_model(
     dims: Map[str, int] | None = None,
     precision: str = "chip",
     progress: Progress | None = None,
+    cache: bool = True,
 ) -> MapResult | InfeasibleResult:
     """The best mapping of every op on the core that serves it best, each op alone with all operands streamed.
 
@@ -118,7 +121,7 @@ def map_model(
     name = model_name(model)
     workload, assumed = prepared(model, silicon, dims, precision)
     chosen = chosen_ops(workload, silicon, name, op, core)
-    mapper = Mapper(workload, silicon, goal, flow)
+    mapper = Mapper(workload, silicon, goal, flow, store=results() if cache else None)
     mapped: list[MappedOp] = []
     skipped: list[str] = []
     for number, item in enumerate(chosen):

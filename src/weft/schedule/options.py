@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
-from weft.mapper import Mapped, Objective, best_mapping
+from weft.cache import Store
+from weft.mapper import Mapped, Objective
+from weft.mapper.kept import Aim, recalled
 from weft.mapper.solve import BEAM, least_value
 from weft.mapper.space import STATE_LIMIT
 from weft.model.chip import Chip, Core, Route
@@ -102,7 +104,7 @@ def setting_for(
 class Mapper:
     """Maps problems once each: problems that differ only in names of cores and memories share one search.
 
-    quick: a narrow search on small lattices, to weigh options by.
+    quick: a narrow search on small lattices, to weigh options by.   store: where results of other runs are, or None.
     """
 
     def __init__(
@@ -112,12 +114,14 @@ class Mapper:
         objective: Objective,
         spatial: Literal["fixed", "free"],
         quick: bool = False,
+        store: Store | None = None,
     ) -> None:
         self.workload = workload
         self.chip = chip
         self.objective = objective
         self.spatial = spatial
-        self.effort = (1, QUICK_STATES) if quick else (BEAM, STATE_LIMIT)
+        self.aim: Aim = (objective, spatial, *((1, QUICK_STATES) if quick else (BEAM, STATE_LIMIT)))
+        self.store = store
         self._known: dict[object, Mapped | Infeasible] = {}
         self._widths = {tensor.name: tensor.bits for tensor in workload.tensors}
 
@@ -145,7 +149,7 @@ class Mapper:
     def map(self, problem: Problem) -> Mapped | Infeasible:
         key = _canonical(problem)
         if key not in self._known:
-            self._known[key] = best_mapping(problem, self.objective, self.spatial, *self.effort)
+            self._known[key] = recalled(problem, self.aim, self.store)
         found = self._known[key]
         if isinstance(found, Infeasible):
             return found

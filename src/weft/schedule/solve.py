@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from weft.cache import Store
 from weft.mapper import Objective
 from weft.model.chip import Chip
 from weft.model.schedule import Infeasible, Schedule
@@ -71,6 +72,7 @@ def solve(
     budget: int = BUDGET,
     seed: int = 0,
     progress: Progress | None = None,
+    store: Store | None = None,
 ) -> Solution | Infeasible:
     """The best schedule found within `budget` whole schedules, or why there is none.
 
@@ -79,7 +81,7 @@ def solve(
     """
     clock = time.process_time()
     objective: Objective = "edp" if goal == "memory" else goal
-    mapper = Mapper(workload, chip, objective, spatial, quick=True)
+    mapper = Mapper(workload, chip, objective, spatial, quick=True, store=store)
     choices: list[tuple[Option, ...]] = []
     not_mapped: list[Infeasible] = []
     for number, op in enumerate(workload.ops):
@@ -102,7 +104,7 @@ def solve(
     if isinstance(best, Infeasible):
         return best
     clock = time.process_time()
-    careful = Mapper(workload, chip, objective, spatial)
+    careful = Mapper(workload, chip, objective, spatial, store=store)
     picked = [refined(careful, found[pick]) for found, pick in zip(choices, best.picks, strict=True)]
     map_seconds += time.process_time() - clock
     final = _Search(workload, chip, [[option] for option in picked], goal, 1, None)
