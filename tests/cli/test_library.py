@@ -157,6 +157,12 @@ def test_what_is_long_in_a_table_of_a_chip_goes_on_in_the_next_line(weft):
     assert max(map(len, out.splitlines())) <= 80
 
 
+def test_what_became_of_nodes_and_notes_are_shown_whole(weft):
+    said = weft("check", "resnet8", "--chip", "tpu_like", "-v").out
+    assert "…" not in said.split("Formats")[0]
+    assert "…" not in said.split("Notes")[1]
+
+
 def test_models_say_the_whole_of_what_they_are(weft):
     words = " ".join(line[39:].strip() for line in weft("models").out.splitlines())
     assert all(zoo.describe(name) in words for name in zoo.names())
@@ -173,6 +179,9 @@ def test_check_says_which_shared_memory_holds_nothing(weft, tmp_path):
     (tmp_path / "npu.yaml").write_text(text.replace("  l2:\n", f"{spare}  l2:\n", 1))
     lines = [line.rstrip() for line in weft("check", str(tmp_path / "npu.yaml")).out.splitlines()]
     assert "idle       spare: in no core's levels, so nothing lies there; transfers pass" in lines
+    assert "Memories (in no core's levels, so nothing lies there: spare)" in [
+        line.rstrip() for line in weft("run", "resnet8", "--chip", "npu.yaml", "--budget", "1").out.splitlines()
+    ]
 
 
 def test_check_says_how_much_of_a_side_the_dataflow_uses(weft):

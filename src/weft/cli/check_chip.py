@@ -11,7 +11,7 @@ from weft.cli.console import Column, table
 from weft.cli.show_run import key_values
 from weft.model.chip import LETTERS, ArrayDim, Chip, Core, Link
 from weft.model.workload import MAC_KINDS
-from weft.report.silicon import instances, peak_macs_per_cycle
+from weft.report.silicon import idle, instances, peak_macs_per_cycle
 from weft.report.words import several, size
 
 if TYPE_CHECKING:
@@ -51,12 +51,6 @@ def show_chip(screen: Console, chip: Chip, verbose: bool) -> None:
     if not verbose and len(groups) < len(chip.cores):
         screen.print()
         screen.print("Lines stand for all that are alike; -v lists each.")
-
-
-def idle(chip: Chip) -> tuple[str, ...]:
-    """Shared memories that a schedule never puts anything in: not outermost, and no core works from them."""
-    used = {level.memory for core in chip.cores for level in core.levels} | {chip.outermost}
-    return tuple(memory.name for memory in chip.memories if memory.name not in used)
 
 
 def arrays(chip: Chip) -> str:

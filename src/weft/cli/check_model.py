@@ -28,7 +28,7 @@ def show_model(screen: Console, workload: Workload, chip: Chip | None, assumed: 
     key_values(screen, workload.name, [*_facts(workload, chip, assumed), *([("LOST", several(lost))] if lost else [])])
     table(
         screen,
-        (Column("operator"), Column("nodes", True), Column("became"), Column("MACs", True), Column("as")),
+        (Column("operator"), Column("nodes", True), Column("became"), Column("MACs", True), Column("as", wraps=True)),
         [(row.onnx, str(row.nodes), row.fate, amount(row.macs) if row.macs else "-", row.why) for row in rows],
         "Nodes of the file",
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from weft.cli.console import Column, table
 from weft.cli.gantt import gantt
 from weft.model.workload import Note
+from weft.report.silicon import idle
 from weft.report.summary import facts, proof_text
 from weft.report.timeline import core_rows, lane_rows
 from weft.report.words import cycles, energy, percent, several, size
@@ -72,7 +73,7 @@ def show_notes(screen: Console, notes: Sequence[Note], verbose: bool) -> None:
     if verbose:
         table(
             screen,
-            (Column("node"), Column("what was done with it")),
+            (Column("node"), Column("what was done with it", wraps=True)),
             [(note.subject, note.text) for note in notes],
             "Notes",
         )
@@ -153,6 +154,6 @@ def _memories(screen: Console, result: RunResult) -> None:
         (memory, size(bits), size(sizes[memory]), percent(bits / sizes[memory]))
         for memory, bits in result.solution.peaks
     ]
-    table(
-        screen, (Column("memory"), Column("peak", True), Column("size", True), Column("full", True)), rows, "Memories"
-    )
+    unused = idle(result.chip)
+    title = "Memories" + (f" (in no core's levels, so nothing lies there: {several(unused)})" if unused else "")
+    table(screen, (Column("memory"), Column("peak", True), Column("size", True), Column("full", True)), rows, title)

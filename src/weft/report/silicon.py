@@ -27,3 +27,9 @@ def _instances(core: Core, memory: str) -> int:
 def on_chip_bits(chip: Chip) -> int:
     """Bits of all memories but the outermost, registers included."""
     return sum(m.size_bits * instances(chip, m.name) for m in chip.memories if m.name != chip.outermost)
+
+
+def idle(chip: Chip) -> tuple[str, ...]:
+    """Shared memories that a schedule never puts anything in: not outermost, and no core works from them."""
+    used = {level.memory for core in chip.cores for level in core.levels} | {chip.outermost}
+    return tuple(memory.name for memory in chip.memories if memory.name not in used)
