@@ -1,16 +1,64 @@
-"""The one door to numba: `kernel` compiles a function of validated arrays and keeps the machine code on disk."""
+"""The one door to numba: `kernel` compiles a function of validated arrays and keeps the machine code on disk.
+
+Numba is imported, and the function compiled or its machine code read, when a kernel is first called: a run whose
+mappings are all known from earlier ones needs neither.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from pathlib import Path
+from types import FunctionType
+from typing import Any, TypeVar, cast
 
 F = TypeVar("F", bound=Callable[..., object])
+
+before_compiling: list[Callable[[], None]] = []
+"""Called, and taken out, before the first kernel is compiled whose machine code is not on disk."""
 
 
 def kernel(function: F) -> F:
     """Compile for machine code at first use, cached across runs (numba honours NUMBA_DISABLE_JIT=1)."""
-    from numba import njit
+    assert isinstance(function, FunctionType)
+    return cast(F, _Kernel(function))
 
-    compiled: F = njit(cache=True, nogil=True)(function)
-    return compiled
+
+class _Kernel:
+    """A function that is compiled when it is first called."""
+
+    def __init__(self, function: FunctionType) -> None:
+        self._function = function
+        self._compiled: Callable[..., object] | None = None
+        self._called = False
+        self.__doc__ = function.__doc__
+
+    def __call__(self, *arguments: object) -> object:
+        compiled = self.ready()
+        if not self._called:
+            self._called = True
+            if before_compiling and not kept(compiled):
+                before_compiling.pop()()
+        return compiled(*arguments)
+
+    def ready(self) -> Callable[..., object]:
+        """What numba makes of it: kernels that it calls by name must be numba's too before it is compiled."""
+        if self._compiled is None:
+            from numba import njit
+
+            self._compiled = cast(Callable[..., object], njit(cache=True, nogil=True)(self._function))
+            names = self._function.__globals__
+            for name, thing in list(names.items()):
+                if isinstance(thing, _Kernel):
+                    names[name] = thing.ready()
+        return self._compiled
+
+
+def kept(compiled: Any) -> bool:
+    """Whether the machine code of a compiled function is on disk, no older than its source."""
+    stats = getattr(compiled, "stats", None)
+    if stats is None:
+        return True  # plain Python: NUMBA_DISABLE_JIT is set
+    code = compiled.py_func.__code__
+    source = Path(code.co_filename)
+    indices = Path(stats.cache_path).glob(f"{source.stem}.{compiled.py_func.__qualname__}-{code.co_firstlineno}.*.nbi")
+    return any(index.stat().st_mtime >= source.stat().st_mtime for index in indices)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from weft import _jit
 from weft.cli.main import main
 
 
@@ -29,6 +30,7 @@ Weft = Callable[..., Outcome]
 def weft(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Weft:
     """Runs a command line in this process, in an empty folder, 80 columns wide."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(_jit, "kept", lambda _: True)  # whether kernels are compiled yet is no matter of the test
     monkeypatch.setenv("COLUMNS", "80")
 
     def call(*words: object) -> Outcome:

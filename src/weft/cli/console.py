@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from weft import _jit
 from weft.errors import OptionError
 from weft.report.words import shorten
 
@@ -130,7 +131,10 @@ def write_json(value: object, target: str | None) -> None:
 
 
 class Progressing:
-    """A progress bar on standard error for work that takes longer than two seconds, on a terminal only."""
+    """A progress bar on standard error for work that takes longer than two seconds, on a terminal only.
+
+    That kernels have to be compiled first is said in any case, once.
+    """
 
     def __init__(self) -> None:
         self._started = time.monotonic()
@@ -139,9 +143,11 @@ class Progressing:
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Progressing:
+        _jit.before_compiling[:] = [_say_compiling]
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        _jit.before_compiling.clear()
         if self._bar is not None:
             self._bar.stop()
 
@@ -165,3 +171,7 @@ class Progressing:
                 self._bar.update(task.id, completed=task.total)
             self._tasks[stage] = self._bar.add_task(stage, total=of)
         self._bar.update(self._tasks[stage], completed=done, total=of)
+
+
+def _say_compiling() -> None:
+    print("compiling kernels, once: later runs start some ten seconds sooner", file=sys.stderr, flush=True)
