@@ -1,0 +1,158 @@
+"""The mapper against all nests of random small problems: equal for every objective, and proved.
+
+Nests are priced by running their loops; the mapper shares with that only the choices of what lies side by side.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import replace
+from typing import get_args
+
+import pytest
+
+from tests.oracles.brute import Nests
+from tests.oracles.smalls import LEAST, QUOTAS, Case, Dataflow, case, features
+from weft.cost import price
+from weft.cost.legal import broken
+from weft.mapper import Objective, best_mapping, solve
+from weft.mapper.solve import value
+from weft.model.mapping import Mapping, Problem
+from weft.model.schedule import Infeasible
+
+OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
+
+FEW = 60
+SHARDS, EACH = 50, 100
+FREE_SHARDS, FREE_EACH = 10, 50
+
+SAME = 1e-9
+"""Sums of the same energies in another order differ by less than this part of them."""
+
+RUN_QUOTAS = {"sums spilled": 0.1, "uneven tiles": 0.1, "passes a place": 0.1, "clipped tiles": 0.1}
+"""The least share of optima that have each."""
+
+
+def faults(made: Case, objective: Objective, deadline: int | None = None) -> tuple[str, list[str], Mapping | None]:
+    """What became of a problem, what is wrong with the answer, and the mapping."""
+    problem, nests = made.problem, made.nests if deadline is None else within(made.nests, deadline)
+    found = best_mapping(problem, objective, made.dataflow, deadline=deadline)
+    best = nests.best(objective)
+    # Halo re-use is bounded, not searched: what is found then need not be the best, nor proved to be it.
+    halos = "halo re-use" in features(made)
+    if isinstance(found, Infeasible):
+        if best is not None and halos and deadline is not None:
+            return "refused though there is one", [], None
+        return "refused", [] if best is None else [f"refused, but {best} is legal: {found}"], None
+    if best is None:
+        return "wrong", [f"maps what nothing fits: {found.mapping}"], None
+    reached, beside = value(found.price, objective)
+    wrong = [str(item) for item in broken(problem, found.mapping)]
+    if found.price != price(problem, found.mapping):
+        wrong.append("the price is not that of the mapping")
+    if deadline is not None and found.price.latency_cycles > deadline:
+        wrong.append(f"takes {found.price.latency_cycles} cycles, not {deadline}")
+    if found.bound > best[0] * (1 + SAME):
+        wrong.append(f"the bound {found.bound} is above {best[0]}")
+    if reached < best[0] * (1 - SAME):
+        wrong.append(f"{reached} is better than all nests: {best[0]}")
+    worse = reached > best[0] * (1 + SAME)
+    if worse and (found.optimal or not halos):
+        wrong.append(f"{reached} is worse than {best[0]}: {found.mapping}")
+    if not found.optimal and not halos:
+        wrong.append(f"{reached} is not proved: {found.bound}")
+    if not halos and deadline is None and made.dataflow == "fixed" and beside > best[1] * (1 + SAME):
+        wrong.append(f"{beside} beside {reached}, not {best[1]}")
+    outcome = "proved" if found.optimal else "worse" if worse else "best"
+    return outcome, wrong, found.mapping
+
+
+def within(nests: Nests, deadline: int) -> Nests:
+    keeps = nests.values[:, 0] <= deadline
+    return replace(nests, values=nests.values[keeps], rooms=nests.rooms[keeps])
+
+
+def traits(problem: Problem, mapping: Mapping) -> set[str]:
+    """What a best mapping makes use of."""
+    found = set()
+    told = price(problem, mapping)
+    output = problem.op.output.name
+    if any(flow.operand == output and flow.flow == "to_below" and flow.bits for flow in told.flows):
+        found.add("sums spilled")
+    tiles: dict[str, set[tuple[tuple[str, int], ...]]] = {}
+    for rest in mapping.rests:
+        if rest.inside < len(mapping.loops):
+            tiles.setdefault(rest.memory, set()).add(tuple(sorted(mapping.tile(rest.inside).items())))
+    if any(len(some) > 1 for some in tiles.values()):
+        found.add("uneven tiles")
+    if any(len(mapping.chain(name)) < len(chain) for name, chain in problem.setting.places):
+        found.add("passes a place")
+    whole = mapping.tile(len(mapping.loops))
+    if any(whole.get(dim, 1) != size for dim, size in problem.op.dims):
+        found.add("clipped tiles")
+    return found
+
+
+def compare(seeds: range, dataflow: Dataflow = "fixed", quotas: float = 1.0) -> Counter[str]:
+    """Maps every problem for every objective, and again under a deadline; holds the quotas (a part of them)."""
+    outcomes: Counter[str] = Counter()
+    wrong: list[str] = []
+    has: Counter[str] = Counter()
+    for seed in seeds:
+        made = case(seed, dataflow)
+        assert len(made.nests.values) >= LEAST
+        has.update(features(made))
+        asked: list[tuple[Objective, int | None]] = [(objective, None) for objective in OBJECTIVES]
+        latencies = made.nests.values[made.nests.legal][:, 0]
+        if len(latencies):
+            rng = random.Random(seed)
+            deadline = int(rng.choice((*latencies[:1], latencies.min(), latencies.mean(), latencies.min() - 1)))
+            asked += [(rng.choice(("energy", "edp")), deadline)]
+        mappings = []
+        for objective, deadline_or_none in asked:
+            outcome, lines, mapping = faults(made, objective, deadline_or_none)
+            name = outcome if deadline_or_none is None else f"{outcome} by a deadline"
+            outcomes[name if "halo re-use" not in features(made) else f"{name}, halos"] += 1
+            wrong += [f"seed {seed} {dataflow}, {objective}, {deadline_or_none}: {line}" for line in lines]
+            mappings += [mapping] if mapping is not None else []
+        has.update(set().union(*(traits(made.problem, mapping) for mapping in mappings)))
+    print(dataflow, seeds, dict(outcomes))
+    assert not wrong, "\n".join(wrong)
+    short = {
+        name: has[name] for name, share in (QUOTAS | RUN_QUOTAS).items() if has[name] < share * quotas * len(seeds)
+    }
+    assert not short, f"too few problems of {len(seeds)} with {short}"
+    assert outcomes["refused"] + outcomes["refused, halos"] <= 0.1 * 3 * len(seeds)
+    return outcomes
+
+
+def test_the_mapper_finds_and_proves_the_best_of_all_nests() -> None:
+    compare(range(FEW), quotas=0.3)
+
+
+def test_bounds_near_a_known_mapping_leave_the_best_of_all_nests_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The coarsest lattice gives the mapping to beat, so that the whole one is searched with joint bounds."""
+    monkeypatch.setattr(solve, "RUNGS", (1,))
+    compare(range(FEW // 2), quotas=0)
+
+
+def test_a_free_dataflow_is_the_best_of_all_nests_of_all_choices() -> None:
+    compare(range(10), "free", quotas=0)
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_five_thousand_problems_are_mapped_as_well_as_all_nests(shard: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every other shard with joint bounds."""
+    if shard % 2:
+        monkeypatch.setattr(solve, "RUNGS", (1,))
+    compare(range(10_000 + shard * EACH, 10_000 + (shard + 1) * EACH), quotas=0.5)
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("shard", range(FREE_SHARDS))
+def test_many_free_dataflows_are_the_best_of_all_nests(shard: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    if shard % 2:
+        monkeypatch.setattr(solve, "RUNGS", (1,))
+    compare(range(shard * FREE_EACH, (shard + 1) * FREE_EACH), "free", quotas=0)
