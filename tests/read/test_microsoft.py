@@ -133,3 +133,10 @@ def test_every_operator_that_is_defined_has_a_case_or_is_one_of_a_few_forms():
         *("BiasAdd", "BiasSoftmax", "GroupNorm", "Trilu"),
     }
     assert {key.split("::")[-1] for key in DEFINED} == set(CASES) | forms
+
+
+def test_keys_outside_the_window_of_an_attention_are_said_to_count():
+    values, _count, attributes = CASES["GroupQueryAttention"]
+    workload = read_model(domain_model("GroupQueryAttention", values, 1, attributes | {"local_window_size": 2}))
+    (inlined,) = (note.text for note in workload.notes if note.subject == "n")
+    assert inlined.endswith("nodes named n/...; keys outside its window of 2 count like others")

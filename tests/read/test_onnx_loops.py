@@ -648,3 +648,23 @@ def test_group_normalisation_reads_a_scale_per_channel_and_holds_those_per_group
     by_group = read_with(18, 2)
     assert [item.tensor for item in by_group.ops[0].operands] == ["x", "y"]
     assert notes(by_group) == ["g: 2 scales and shifts of groups held, not priced"]
+
+
+@pytest.mark.parametrize(
+    ("made", "shape"),
+    [
+        (node("Add", ["x", "b"], ["y"], name="n", broadcast=1, axis=1), [1, 3, 4, 4]),
+        (node("Mul", ["x", "b"], ["y"], name="n", broadcast=1, axis=-3), [1, 4, 4, 4]),
+        (node("PRelu", ["x", "b"], ["y"], name="n"), [1, 4, 4, 4]),
+    ],
+)
+def test_before_operator_set_7_a_row_may_begin_at_the_channels(made, shape):
+    workload = of([made], {"x": shape}, {"y": None}, {"b": random(shape[1])}, opset=6)
+    (second,) = workload.ops[0].operands[1].axes
+    assert [(term.dim, term.coefficient) for term in second.terms] == [("G", 1)]
+
+
+def test_a_fourier_transform_of_fewer_samples_than_there_are_leaves_the_others_out():
+    made = node("DFT", ["x", "length"], ["y"], name="n", axis=1)
+    workload = of([made], {"x": [1, 16, 1]}, {"y": None}, {"length": np.int64(8)}, opset=17)
+    assert loops(workload) == ["n matmul M1 N8 N22 K8 K21"]

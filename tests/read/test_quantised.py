@@ -174,6 +174,34 @@ def test_two_equal_quantisers_of_one_tensor_are_one():
     assert notes(net, "Q.q") == ["QuantizeLinear is done once, for 'p_q'"]
 
 
+def test_a_quantiser_is_no_twin_of_one_that_a_clip_has_narrowed():
+    nodes = [
+        node("Relu", ["x"], ["c"], name="relu"),
+        *quantised("c", "p")[:1],
+        node("Clip", ["p_q", "low", "high"], ["narrow"], name="clip"),
+        node("DequantizeLinear", ["narrow", "s", "z"], ["p"], name="DQ.p"),
+        *quantised("c", "q"),
+        node("MatMul", ["p", "m"], ["y"], name="few"),
+        node("MatMul", ["q", "m"], ["y2"], name="all"),
+    ]
+    bounds = {"low": np.int8(-8), "high": np.int8(7), "m": np.ones((8, 8), F32)}
+    net = read(nodes, ("y", "y2"), bounds)
+    assert types(net, "few")["A"].startswith("int4")
+    assert types(net, "all")["A"].startswith("int8")
+
+
+def test_numbers_read_by_another_scale_than_they_were_written_by_are_quantised_again():
+    write, _ = quantised("x", "a")
+    nodes = [
+        write,
+        node("DequantizeLinear", ["a_q", "s2", "z"], ["e"], name="DQ.e"),
+        *quantised("e", "d"),
+        node("MatMul", ["d", "m"], ["y"], name="product"),
+    ]
+    net = read(nodes, weights={"m": np.ones((8, 8), F32)})
+    assert ops(net) == [("Q.a", ("Q.d",)), ("product", ())]
+
+
 def test_a_result_that_others_read_as_floats_is_quantised_by_an_op():
     nodes = [
         *quantised("x", "xf"),

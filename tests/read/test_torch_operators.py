@@ -211,6 +211,10 @@ CASES = {
         lambda q, m: F.scaled_dot_product_attention(q, q, q, m, scale=0.3),
         (image(), torch.rand(6, 6)),
     ),
+    "attention with a mask for each head": (
+        lambda q, m: F.scaled_dot_product_attention(q, q, q, m),
+        (image(), torch.rand(4, 6, 6)),
+    ),
     "attention with booleans": (
         lambda q, m: F.scaled_dot_product_attention(q, q, q, m),
         (image(), torch.rand(2, 1, 6, 6) > 0.3),

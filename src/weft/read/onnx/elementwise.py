@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from weft.model.workload import Axis, Note, Op, Operand, Slot
 from weft.read.onnx.graph import Emitted, Graph, Node, axis, elements, letters, operand
 
@@ -73,9 +75,29 @@ def elementwise(graph: Graph, node: Node) -> Emitted:
     dims = loop_dims(shape)
     sources = sources_of(graph, node.inputs)
     inputs, scalars = read_operands(sources, dims, len(shape))
+    start = _start_of_second(graph, node)
+    if start is not None:
+        own = graph.shape(node.inputs[1])
+        moved = broadcast(own, dims[start:], len(own))
+        inputs = tuple(replace(item, axes=moved) if item.tensor == node.inputs[1] else item for item in inputs)
     written = operand("O", "O", output, broadcast(shape, dims, len(shape)))
     op = Op(node.name, "elementwise", node.op_type, dims, (*inputs, written), nodes=(node.name,))
     return Emitted((op,), notes=_scalar_notes(node, scalars))
+
+
+def _start_of_second(graph: Graph, node: Node) -> int | None:
+    """The axis that the second input begins at, before operator set 7; None where it is aligned right, as ever since.
+
+    Arithmetic and comparisons said so by `axis`; the slopes of a PRelu were one for each channel.
+    """
+    if node.opset >= 7 or not node.given(1):
+        return None
+    rank, own = len(graph.shape(node.inputs[0])), graph.shape(node.inputs[1])
+    if node.op_type == "PRelu":
+        return 1 if rank > 1 and len(own) == 1 else None
+    if not node.integer("broadcast", 0) or "axis" not in node.attributes:
+        return None
+    return node.integer("axis", 0) % rank
 
 
 def batch_normalization(graph: Graph, node: Node) -> Emitted:

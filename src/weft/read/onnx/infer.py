@@ -167,7 +167,8 @@ class _Inference:
         whose = "weft's definition" if node.key in DEFINED else "ONNX's definition"
         if (node.proto.domain, node.op_type) in self.raw.functions:
             whose = "the file's function"
-        self._note(node, f"inlined by {whose}: {len(nodes)} nodes named {node.name}/...")
+        remarks = f"; {function.doc_string}" if node.key in DEFINED and function.doc_string else ""
+        self._note(node, f"inlined by {whose}: {len(nodes)} nodes named {node.name}/...{remarks}")
         self._go_on_with(nodes)
 
     def _extra_output(self, node: Node, written: int = 0) -> str:

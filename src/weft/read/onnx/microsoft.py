@@ -26,7 +26,7 @@ class _Body:
         self.infos = infos
         self.declared = declared
         self.nodes: list[Any] = []
-        self.outputs: list[str] = []
+        self.remarks: list[str] = []
 
     def shape(self, position: int) -> tuple[int, ...]:
         return self.infos[self.node.inputs[position]].shape
@@ -60,6 +60,8 @@ class _Body:
 def definition(node: Node, infos: Mapping[str, Info], declared: Mapping[str, Info]) -> Any:
     """What a node of that domain is made of, a FunctionProto; None where weft does not say.
 
+    What it leaves out of the operator, and still prices, is in the function's doc string.
+
     Args:    infos: its inputs.   declared: shapes that the file states, by tensor.
     Errors: ModelError for a form of the operator that has no standard twin.
     """
@@ -76,7 +78,9 @@ def definition(node: Node, infos: Mapping[str, Info], declared: Mapping[str, Inf
     outputs = [f"out{index}" if name else "" for index, name in enumerate(results)]
     inputs = [f"in{index}" for index in range(len(node.inputs))]
     opsets = [onnx.helper.make_opsetid("", OPSET)]
-    return onnx.helper.make_function(node.domain, node.op_type, inputs, outputs, body.nodes, opsets)
+    return onnx.helper.make_function(
+        node.domain, node.op_type, inputs, outputs, body.nodes, opsets, doc_string="; ".join(body.remarks)
+    )
 
 
 def _activated(body: _Body, tensor: str) -> str:
@@ -304,6 +308,9 @@ def _grouped_query(body: _Body) -> list[str]:
         sizes = np.asarray([heads * size, key_heads * size, key_heads * size], np.int64)
         sides = body.add("Split", body.input(0), body.constant(sizes), outputs=3, axis=-1)
     past = body.shape(3)[2] if body.has(3) else 0
+    window = int(body.attribute("local_window_size", -1))
+    if window >= 0:
+        body.remarks.append(f"keys outside its window of {window} count like others")
     if body.attribute("do_rotary", 0):
         start = 0 if length > 1 else past
         numbers = np.tile(np.arange(start, start + length, dtype=np.int64), (batch, 1))
@@ -329,7 +336,8 @@ def _turned(pairs: int, width: int, apart: bool, heads: int, key_heads: int) -> 
 
 
 def _into_buffer(body: _Body, sides: list[str], heads: int, key_heads: int) -> list[str]:
-    batch, _, _, size = body.shape(3)
+    batch, _, length, size = body.shape(3)
+    body.remarks.append(f"all {length} keys of its buffer count, filled or not")
     at = body.add("Cast", body.add("Reshape", body.input(5), body.constant(np.asarray([batch], np.int64))), to=7)
     buffers = []
     for index in (1, 2):

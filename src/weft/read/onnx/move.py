@@ -1,16 +1,15 @@
-"""Views (no data moves) and copies (data moves under an affine map): Reshape to Resize."""
+"""Views (no data moves) and copies (data moves under an affine map): Reshape to SpaceToDepth."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from fractions import Fraction
 from typing import Literal
 
 from weft.errors import ModelError
 from weft.model.workload import Axis, Note, Op, View
 from weft.read.dtypes import dtype_bits
 from weft.read.onnx.elementwise import binary_op, broadcast, loop_dims, sources_of
-from weft.read.onnx.graph import Emitted, Graph, Node, axis, elements, operand, spatial
+from weft.read.onnx.graph import Emitted, Graph, Node, axis, elements, operand
 
 Dims = tuple[tuple[str, int], ...]
 
@@ -220,59 +219,3 @@ def space_to_depth(graph: Graph, node: Node) -> Emitted:
     written = [front, axis(depth, ("SY", block * channels), ("SX", channels), "G")]
     written += [axis(rows, "OY"), axis(columns, "OX")]
     return Emitted((_copy(node, node.name, dims, (data, read), (output, written), ("G", "SY", "SX")),))
-
-
-def resize(graph: Graph, node: Node) -> Emitted:
-    """Nearest: a copy. Linear and cubic: a pool of 2 or 4 taps per resized axis.
-
-    A whole-number enlargement is affine (output = factor x OY + SY). Of any other, the axis is read and written
-    whole.
-    """
-    data, output = node.inputs[0], node.outputs[0]
-    shape, result = graph.shape(data), graph.shape(output)
-    mode = node.text("mode", "nearest")
-    taps_per_axis = {"nearest": 1, "linear": 2, "cubic": 4}[mode]
-    if shape == result:
-        return _view(node, data, output, "reshape")
-    base = [name for name, _ in loop_dims(result)]
-    suffixes = ["B", "G", *(name[1:] for name in spatial(max(0, len(shape) - 2), "O"))][: len(shape)]
-    dims: list[tuple[str, int]] = []
-    phases: list[tuple[str, int]] = []
-    taps: list[tuple[str, int]] = []
-    read: list[Axis] = []
-    written: list[Axis] = []
-    barrier: list[str] = []
-    for before, after, letter, suffix in zip(shape, result, base, suffixes, strict=True):
-        factor = Fraction(after, before)
-        reach: list[tuple[str, int]] = []
-        offset = 0
-        if factor != 1 and taps_per_axis > 1:
-            # taps two apart cover every element that any phase may read, with the right number of visits
-            taps.append((f"F{suffix}", taps_per_axis))
-            reach = [(f"F{suffix}", 2 if taps_per_axis == 2 else 1)]
-            offset = -1 if taps_per_axis == 2 else -2
-        if factor.denominator == 1:
-            dims.append((letter, before))
-            read.append(axis(before, letter, *reach, offset=offset))
-            if factor == 1:
-                written.append(axis(after, letter))
-            else:
-                phases.append((f"S{suffix}", int(factor)))
-                barrier.append(f"S{suffix}")
-                written.append(axis(after, (letter, int(factor)), f"S{suffix}"))
-        else:
-            dims.append((letter, after))
-            barrier.append(letter)
-            stride = -(-(before - 1) // max(1, after - 1)) if before > 1 else 1
-            read.append(axis(before, (letter, max(1, stride)), *reach, offset=offset))
-            written.append(axis(after, letter))
-    op = Op(
-        node.name,
-        "copy" if mode == "nearest" else "pool",
-        node.op_type,
-        (*dims, *phases, *taps),
-        (operand("I", "I", data, read), operand("O", "O", output, written)),
-        barrier=frozenset(barrier),
-        nodes=(node.name,),
-    )
-    return Emitted((op,))

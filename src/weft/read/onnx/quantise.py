@@ -153,7 +153,8 @@ class _Settling:
         source, output = node.inputs[0], node.outputs[0]
         type_, grid = linear(self.formats, node, source)
         self.formats.types.setdefault(source, type_)
-        self.formats.grids.setdefault(source, grid)
+        if self.formats.grids.setdefault(source, grid) != grid:  # read as other numbers than were written
+            self.formats.grids[source] = node.name
         if type_.block:
             self.formats.scales.setdefault(source, tuple(name for name in node.inputs[1:3] if name))
         if source in self.graph.inputs and output in self.graph.outputs:
@@ -196,6 +197,7 @@ class _Settling:
         if narrowed is None:
             return False
         self.formats.types[source] = narrowed
+        self.same = {key: made for key, made in self.same.items() if made != source}  # no twin of a wider one any more
         self._stands_for(node, source, f"is done by {quantiser.name}: its result is {narrowed}")
         return True
 

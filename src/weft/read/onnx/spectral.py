@@ -20,7 +20,8 @@ def dft(graph: Graph, node: Node) -> Emitted:
         along = (stated[0] if stated else -2) % len(shape)
     else:
         along = node.integer("axis", 1) % len(shape)
-    samples, bins = shape[along], result[along]
+    length = graph.constant_ints(node, 1, "the length")
+    samples, bins = min(shape[along], *(length or shape[along : along + 1])), result[along]  # zeros behind add nothing
     names = {i: "M" if i == 0 else f"M{i + 1}" for i in range(len(shape) - 1) if i != along}
     read = [axis(n, names[i]) if i in names else axis(n, "K") for i, n in enumerate(shape[:-1])]
     written = [axis(n, names[i]) if i in names else axis(n, "N") for i, n in enumerate(result[:-1])]

@@ -17,7 +17,6 @@ from weft.read.onnx.move import (
     expand,
     pad,
     reshape,
-    resize,
     slice_,
     space_to_depth,
     split,
@@ -39,6 +38,7 @@ from weft.read.onnx.pool import global_pool, pool, reduce
 from weft.read.onnx.qoperator import FOREIGN, TWINS, dynamic_quantize, on_integers
 from weft.read.onnx.quantise import dequantize, quantize
 from weft.read.onnx.recurrent import recurrent
+from weft.read.onnx.resize import resize
 from weft.read.onnx.rotary import rotary
 from weft.read.onnx.sample import grid_sample, roi_align
 from weft.read.onnx.spectral import dft, stft

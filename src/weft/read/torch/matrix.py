@@ -80,7 +80,10 @@ def attention(net: Net, call: Call) -> None:
     if mask and net.dtype(mask) != "bool":
         mask = net.cast(call, mask, net.dtype(names[0]), "mask_cast")
     if mask and len(net.shape(mask)) > 2:
-        mask = net.reshaped(call, mask, _with_heads(net.shape(mask)), "mask_heads")
+        own = net.shape(mask)
+        # one axis in front is that of the heads, where queries have it
+        spread = (1, *own) if len(own) == 3 and len(net.shape(names[0])) > 3 else _with_heads(own)
+        mask = net.reshaped(call, mask, spread, "mask_heads")
     attributes: dict[str, Any] = {"is_causal": int(net.flag(call, "is_causal"))}
     if net.given(call, "scale") is not None:
         attributes["scale"] = float(net.number(call, "scale"))
