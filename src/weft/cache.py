@@ -106,7 +106,7 @@ class Store:
                 with os.fdopen(handle, "w", encoding="utf-8") as out:
                     out.write(f"{digest(body)}\n{body}")
                 os.replace(unfinished, file)
-            except OSError:
+            except BaseException:  # Ctrl-C, too
                 os.unlink(unfinished)
                 raise
             _make_room(file.parent)

@@ -8,10 +8,14 @@ from dataclasses import replace
 import pytest
 
 from tests.schedule.worlds import make_chip, make_workload
+from weft.cost.price import price
+from weft.mapper import Mapped
 from weft.model.workload import Op, Workload
+from weft.read.chip import read_chip
+from weft.run import prepared
 from weft.schedule.engine import Engine
 from weft.schedule.fabric import Fabric
-from weft.schedule.options import Mapper, options_for
+from weft.schedule.options import Mapper, options_for, setting_for
 
 SEEDS = (0, 1, 5, 8, 13, 24, 39, 41)
 
@@ -56,3 +60,18 @@ def test_every_option_can_be_placed_on_an_empty_chip(seed: int) -> None:
             engine = Engine(alone(workload, op), Fabric(chip, divisors), [option])
             engine.run()
             assert len(engine.schedule().tasks) == len(option.parts)
+
+
+def test_a_shared_mapping_takes_the_names_of_every_core_links_included():
+    """On simba each outer core has a link of its own to the memory off chip: what passes there is no other core's."""
+    chip = read_chip("simba")
+    workload = prepared("resnet8", chip, None, "chip")[0]
+    op = next(op for op in workload.ops if op.kind == "conv")
+    mapper = Mapper(workload, chip, "edp", "fixed", quick=True)
+    for core in chip.cores[:8]:
+        every = frozenset(operand.name for operand in op.operands)
+        problem = mapper.problem(op, setting_for(op, core, chip, every, {}))
+        found = mapper.map(problem)
+        assert isinstance(found, Mapped)
+        assert found.price == price(problem, found.mapping)
+    assert mapper.searched < 8

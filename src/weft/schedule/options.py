@@ -6,9 +6,10 @@ import itertools
 import math
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from weft.cache import Store
+from weft.cost.result import FlowTotal
 from weft.mapper import Mapped, Objective
 from weft.mapper.kept import Aim, recalled
 from weft.mapper.solve import BEAM, least_value
@@ -101,6 +102,10 @@ def setting_for(
     return Setting(core.name, tuple(places), frozenset(resident), tuple(sorted(free.items())), divisor)
 
 
+Names: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
+"""Of memories and of links."""
+
+
 class Mapper:
     """Maps problems once each: problems that differ only in names of cores and memories share one search.
 
@@ -122,7 +127,7 @@ class Mapper:
         self.spatial = spatial
         self.aim: Aim = (objective, spatial, *((1, QUICK_STATES) if quick else (BEAM, STATE_LIMIT)))
         self.store = store
-        self._known: dict[object, Mapped | Infeasible] = {}
+        self._known: dict[object, tuple[Mapped | Infeasible, Names]] = {}
         self._widths = {tensor.name: tensor.bits for tensor in workload.tensors}
 
     @property
@@ -147,36 +152,44 @@ class Mapper:
         return least_value(problem, self.objective, self.spatial)
 
     def map(self, problem: Problem) -> Mapped | Infeasible:
-        key = _canonical(problem)
+        named = _named(problem)
+        key = _canonical(problem, *named)
         if key not in self._known:
-            self._known[key] = recalled(problem, self.aim, self.store)
-        found = self._known[key]
+            self._known[key] = recalled(problem, self.aim, self.store), named
+        found, names = self._known[key]
         if isinstance(found, Infeasible):
             return found
-        return _renamed(found, problem)
+        return _renamed(found, names, named)
 
 
-def _canonical(problem: Problem) -> object:
-    """A problem without names: two problems with the same key have the same best mapping but for names."""
+def _canonical(problem: Problem, memories: tuple[str, ...], links: tuple[str, ...]) -> object:
+    """A problem without names: two problems with the same key have the same best mapping but for names.
+
+    Memories and links are numbered in the order given.
+    """
     op, core, chip = problem.op, problem.core, problem.chip
-    number: dict[str, int] = {}
-    shapes: list[object] = []
-    for _, places in problem.setting.places:
-        for place in places:
-            if place.memory not in number:
-                number[place.memory] = len(number)
-                shapes.append(replace(chip.memory(place.memory), name=""))
-    links = {name for _, places in problem.setting.places for place in places for name in place.links}
+    number = {name: index for index, name in enumerate(memories)}
+    numbered = {name: index for index, name in enumerate(links)}
+    shapes = tuple(replace(chip.memory(name), name="") for name in memories)
     joins = tuple(
-        (l.bandwidth_bits, l.latency_cycles, l.pj_per_bit, l.clock_hz, l.half_duplex)
-        for l in chip.links
-        if l.name in links
+        (
+            (link.bandwidth_bits, link.latency_cycles, link.pj_per_bit, link.clock_hz, link.half_duplex),
+            frozenset(number[name] for name in link.a if name in number),
+            frozenset(number[name] for name in link.b if name in number),
+        )
+        for link in map(chip.link, links)
     )
     chains = tuple(
         (
             name,
             tuple(
-                (number[at.memory], at.serves, len(at.links), tuple(replace(chip.memory(v), name="") for v in at.via))
+                (
+                    number[at.memory],
+                    at.serves,
+                    tuple(numbered[link] for link in at.links),
+                    tuple(number[via] for via in at.via),
+                    at.optional,
+                )
                 for at in chain
             ),
         )
@@ -187,36 +200,42 @@ def _canonical(problem: Problem) -> object:
     cost = (core.op_pj, core.op_widths, core.accumulator_bits, core.clock_hz, core.active_pj_per_cycle)
     return (
         (op.kind, op.dims, axes, op.barrier, problem.widths, cost, core.systolic, core.array, core.launch_cycles),
-        (tuple(shapes), joins, chains, free, problem.setting.path_divisor, problem.setting.resident),
+        (shapes, joins, chains, free, problem.setting.path_divisor, problem.setting.resident),
     )
 
 
-def _renamed(found: Mapped, problem: Problem) -> Mapped:
-    """A shared result with this problem's memory names (places keep their positions)."""
-    names: dict[tuple[str, int], str] = {
-        (operand, number): place.memory
-        for operand, chain in problem.setting.places
-        for number, place in enumerate(chain)
-    }
-    seen: dict[str, int] = {}
-    rests: list[Rest] = []
-    for rest in found.mapping.rests:
-        number = seen.get(rest.operand, 0)
-        seen[rest.operand] = number + 1
-        rests.append(Rest(rest.operand, names[rest.operand, number], rest.inside))
-    mapping = Mapping(found.mapping.spatial, found.mapping.loops, tuple(rests))
-    if mapping == found.mapping:
+def _named(problem: Problem) -> Names:
+    """The memories and the links of a problem, in the order in which its places name them first."""
+    every = [place for _, places in problem.setting.places for place in places]
+    memories = dict.fromkeys(name for place in every for name in (*place.via, place.memory))
+    return tuple(memories), tuple(dict.fromkeys(name for place in every for name in place.links))
+
+
+def _renamed(found: Mapped, old: Names, new: Names) -> Mapped:
+    """A shared result with the names of another problem's memories and links in place of the `old` ones."""
+    if old == new:
         return found
-    rename = {old.memory: new.memory for old, new in zip(found.mapping.rests, rests, strict=True)}
-    flows = tuple(replace(flow, memory=rename.get(flow.memory, flow.memory)) for flow in found.price.flows)
-    room = tuple(replace(item, memory=rename.get(item.memory, item.memory)) for item in found.price.room)
-    busy = tuple((_rename_port(name, rename), cycles) for name, cycles in found.price.busy)
-    return replace(found, mapping=mapping, price=replace(found.price, flows=flows, room=room, busy=busy))
+    memories = dict(zip(old[0], new[0], strict=True))
+    lanes = {a + way: b + way for a, b in zip(old[1], new[1], strict=True) for way in ("", "<", ">")}
 
+    def moved(flow: FlowTotal) -> FlowTotal:
+        if flow.flow == "link":
+            return replace(flow, memory=lanes[flow.memory], port=lanes[flow.port])
+        return replace(flow, memory=memories[flow.memory])
 
-def _rename_port(name: str, rename: dict[str, str]) -> str:
-    memory, _, port = name.rpartition(".")
-    return f"{rename.get(memory, memory)}.{port}" if memory else name
+    def kept_busy(name: str) -> str:
+        memory, _, port = name.rpartition(".")
+        return lanes[name] if name in lanes else f"{memories[memory]}.{port}"
+
+    mapping, price = found.mapping, found.price
+    rests = tuple(Rest(rest.operand, memories[rest.memory], rest.inside) for rest in mapping.rests)
+    price = replace(
+        price,
+        flows=tuple(map(moved, price.flows)),
+        room=tuple(replace(item, memory=memories[item.memory]) for item in price.room),
+        busy=tuple(sorted((kept_busy(name), cycles) for name, cycles in price.busy)),
+    )
+    return replace(found, mapping=Mapping(mapping.spatial, mapping.loops, rests), price=price)
 
 
 def make_part(
