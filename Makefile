@@ -8,7 +8,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.weft-ready
 
-.PHONY: demo test verify lint types bench docs clean
+.PHONY: demo test verify lint types bench matrix docs clean
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -36,9 +36,21 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
-bench: $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[bench]'
-	@for file in benchmarks/*.py; do test -e "$$file" || continue; echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+# Peers live in an environment of their own, so that what they ask for does not change ours.
+PEERS = $(VENV)-peers/bin/python
+
+$(PEERS):
+	$(PYTHON) -m venv $(VENV)-peers
+	$@ -m pip install --quiet --disable-pip-version-check zigzag-dse six
+
+bench: $(READY) $(PEERS)
+	$(BIN)/python benchmarks/zigzag_differences.py
+	$(BIN)/python benchmarks/mapper_against_zigzag.py --zigzag $(PEERS)
+	$(BIN)/python benchmarks/imports.py
+
+# Every network on every chip, for an hour or so.
+matrix: $(READY)
+	$(BIN)/python benchmarks/matrix.py --budget 20 --write docs/matrix.md
 
 # Pages and tables that are made from the code; the rest of docs/ is written by hand.
 docs: $(READY)
@@ -47,5 +59,5 @@ docs: $(READY)
 	$(BIN)/python docs/conformance.py
 
 clean:
-	rm -rf .venv build dist weft-runs .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .benchmarks
+	rm -rf .venv .venv-peers build dist weft-runs .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .benchmarks
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
