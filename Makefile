@@ -1,6 +1,8 @@
 # make demo     two networks on two chips, with tables
 # make test     the normal suite, then lint, types and layers
 # make verify   full worlds and random suites
+# make bench    beside the peers
+# make matrix   every network on every chip
 # Say which Python and where: make test PYTHON=python3.12 VENV=/tmp/weft
 
 PYTHON ?= python3
