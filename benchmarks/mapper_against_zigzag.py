@@ -50,7 +50,7 @@ def spent(python: str, code: str, *words: str) -> tuple[float, str]:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
-            [python, "-c", code, *words], cwd=folder, capture_output=True, text=True, env=dict(os.environ), check=False
+            [python, "-c", code, *words], cwd=folder, capture_output=True, text=True, env=os.environ | {"WEFT_CACHE": "off"}, check=False
         )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
