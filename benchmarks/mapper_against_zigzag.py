@@ -48,9 +48,10 @@ if len(sys.argv) > 1:
 def spent(python: str, code: str, *words: str) -> tuple[float, str]:
     """CPU seconds of one process and all that it starts, and its last line."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    alone = os.environ | {"WEFT_CACHE": "off"}
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
-            [python, "-c", code, *words], cwd=folder, capture_output=True, text=True, env=os.environ | {"WEFT_CACHE": "off"}, check=False
+            [python, "-c", code, *words], cwd=folder, capture_output=True, text=True, env=alone, check=False
         )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
