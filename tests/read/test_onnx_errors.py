@@ -11,6 +11,7 @@ from onnx import TensorProto, helper
 from weft.errors import ModelError
 from weft.read import load
 from weft.read.onnx import read_model, read_onnx
+from weft.read.onnx.table import BUILDERS
 
 node = helper.make_node
 
@@ -427,3 +428,19 @@ def test_a_tensor_that_nobody_makes_is_named_once():
         "net: node 'r' and 1 more: input 'z' must be made by a node, or be an input or initializer of the graph; "
         "export the network again"
     ]
+
+
+def test_what_goes_wrong_in_a_builder_is_no_fault_of_a_file_that_holds_together(monkeypatch):
+    def broken(graph, node):
+        raise ValueError("ours")
+
+    monkeypatch.setitem(BUILDERS, "Relu", broken)
+    with pytest.raises(ValueError, match="ours"):
+        read_model(make_model([node("Relu", ["x"], ["y"], name="r")], {"x": [2, 3]}, {"y": [2, 3]}))
+
+
+def test_a_scale_of_another_rank():
+    nodes = [node("InstanceNormalization", ["x", "s", "b"], ["y"], name="i")]
+    assert of(nodes, {"x": [1, 2, 3, 3]}, {"y": None}, {"s": random(2), "b": np.float32(1)}) == (
+        "net: node 'i': input 2 of InstanceNormalization must have rank 1, not 0; export the network again"
+    )

@@ -668,3 +668,10 @@ def test_a_fourier_transform_of_fewer_samples_than_there_are_leaves_the_others_o
     made = node("DFT", ["x", "length"], ["y"], name="n", axis=1)
     workload = of([made], {"x": [1, 16, 1]}, {"y": None}, {"length": np.int64(8)}, opset=17)
     assert loops(workload) == ["n matmul M1 N8 N22 K8 K21"]
+
+
+def test_an_identity_as_large_as_a_constant_is_one():
+    nodes = [node("EyeLike", ["c"], ["e"], name="eye"), node("Add", ["x", "e"], ["y"], name="a")]
+    workload = of(nodes, {"x": [3, 3]}, {"y": None}, {"c": random(3, 3)})
+    assert loops(workload) == ["a elementwise B3 G3"]
+    assert "eye: EyeLike computed while reading: it depends on constants only" in notes(workload)

@@ -81,6 +81,12 @@ def fold(raw: Raw, node: Node, infos: Mapping[str, Info], known: Mapping[str, La
         return [np.asarray(elements(infos[node.inputs[0]].shape), dtype=np.int64)]
     if node.key == "EyeLike":
         info = infos[node.inputs[0]]
+        if len(info.shape) != 2:
+            raise ModelError(
+                f"input 0 of EyeLike must have rank 2, not {len(info.shape)}",
+                where=f"{raw.where}: node '{node.name}'",
+                remedy="export the network again",
+            )
         kind = node.integer("dtype", elem_type(info.dtype))
         made = np.eye(info.shape[0], info.shape[1], node.integer("k", 0))
         return [made.astype(onnx.helper.tensor_dtype_to_np_dtype(kind))]
@@ -108,7 +114,7 @@ def _length(node: Node, inputs: Mapping[str, Array | None]) -> float:
     return (numbers[1] - numbers[0]) / numbers[2] if numbers[2] else 0.0
 
 
-def _evaluate(node: Node, inputs: Mapping[str, Array | None]) -> list[Array] | None:
+def _evaluate(node: Node, inputs: Mapping[str, Any]) -> list[Array] | None:
     from onnx.reference import ReferenceEvaluator
 
     try:
@@ -116,6 +122,34 @@ def _evaluate(node: Node, inputs: Mapping[str, Array | None]) -> list[Array] | N
             return [np.asarray(value) for value in ReferenceEvaluator(_single(node)).run(None, dict(inputs))]
     except Exception:  # the reference evaluator lacks a few operators and types; the node then stays a node
         return None
+
+
+_TRIED = 1 << 16
+"""Elements of a tensor, and the largest number in an attribute, up to which a node is computed to try it out."""
+
+
+def computable(node: Node, infos: Mapping[str, Info]) -> bool:
+    """Whether ONNX's own evaluator takes the node: on zeros of its inputs' shapes it makes the outputs that are known.
+
+    False also for tensors without elements, for what is too large to try, and for what that evaluator does not know.
+    """
+    names = [name for name in dict.fromkeys((*node.inputs, *node.outputs)) if name in infos]
+    numbers = [n for value in node.attributes.values() for n in (value if isinstance(value, list) else [value])]
+    large = any(isinstance(n, int | float) and abs(n) > _TRIED for n in numbers)
+    if large or node.domain or not all(0 < elements(infos[name].shape) <= _TRIED for name in names):
+        return False
+    if any(isinstance(n, onnx.GraphProto) for n in numbers) or not all(name in infos for name in node.inputs if name):
+        return False
+    zeros = {
+        name: np.zeros(infos[name].shape, onnx.helper.tensor_dtype_to_np_dtype(elem_type(infos[name].dtype)))
+        for name in node.inputs
+        if name
+    }
+    made = _evaluate(node, zeros)
+    wanted = [infos[name].shape if name in infos else None for name in node.outputs if name]
+    return made is not None and all(
+        shape is None or value.shape == shape for value, shape in zip(made, wanted, strict=False)
+    )
 
 
 def later(node: Node, known: Mapping[str, Lazy]) -> Lazy:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from weft.errors import ModelError
 from weft.model.workload import Axis, Note, Op, Operand, Slot
 from weft.read.onnx.graph import Emitted, Graph, Node, axis, elements, letters, operand
 
@@ -138,6 +139,15 @@ def norm(graph: Graph, node: Node) -> Emitted:
     """LRN, Layer-, RMS-, Instance-, Group-, Lp- and MeanVarianceNormalization: P passes, the normalised axes whole."""
     rank = len(graph.shape(node.inputs[0]))
     channels = node.inputs[1:]
+    if node.op_type in ("InstanceNormalization", "GroupNormalization"):
+        for position in (1, 2):
+            graph.check_rank(node, position, 1)
+        if rank < 2:
+            raise ModelError(
+                f"the input of {node.op_type} must have channels on axis 1, not rank {rank}",
+                where=graph.at(node),
+                remedy="export the network again",
+            )
     if node.op_type == "LRN":
         return _normalise(graph, node, (1,), ())
     if node.op_type in ("LayerNormalization", "RMSNormalization"):

@@ -171,6 +171,19 @@ class Graph:
         """Where `node` is, for error messages."""
         return f"{self.where}: node '{node.name}'"
 
+    def check_rank(self, node: Node, position: int, rank: int) -> None:
+        """Refuse a node whose input `position`, if given, has another rank.
+
+        Errors: ModelError for it.
+        """
+        name = node.given(position)
+        if name and len(self.shape(name)) != rank:
+            raise ModelError(
+                f"input {position} of {node.op_type} must have rank {rank}, not {len(self.shape(name))}",
+                where=self.at(node),
+                remedy="export the network again",
+            )
+
     def constant_ints(self, node: Node, position: int, what: str) -> tuple[int, ...] | None:
         """Input `position` of `node` as integers; None where it is left out.
 

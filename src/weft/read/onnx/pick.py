@@ -123,6 +123,8 @@ def scatter_elements(graph: Graph, node: Node) -> Emitted:
     """A copy of the data in which updates stand where the indices say along one axis, which stays whole."""
     data, indices, updates, output = *node.inputs[:3], node.outputs[0]
     shape, given = graph.shape(data), graph.shape(updates)
+    for position in (1, 2):
+        graph.check_rank(node, position, len(shape))
     dims = loop_dims(shape)
     where = node.integer("axis", 0) % len(shape)
     sources = ((data, plain(shape, dims)), (updates, plain(given, dims)), (indices, plain(given, dims)))

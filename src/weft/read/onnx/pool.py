@@ -43,6 +43,7 @@ def global_pool(graph: Graph, node: Node) -> Emitted:
     shape = graph.shape(node.inputs[0])
     if len(shape) < 3:
         raise _rank_error(node, shape, graph.at(node))
+    _has_elements(graph, node, shape)
     axes = tuple(Window(size, size, 1, 1, 0, 0) for size in shape[2:])
     return _pool(graph, node, axes, (1,) * len(axes))
 
@@ -90,12 +91,7 @@ def reduce(graph: Graph, node: Node) -> Emitted:
         reduced = {node.integer("axis", 0) % max(1, rank)}
     else:
         reduced = _reduced_axes(graph, node, shape, keep)
-    if not elements(shape):
-        raise ModelError(
-            f"what is reduced must have elements, and '{data}' is {list(shape)}",
-            where=graph.at(node),
-            remedy="check the sizes of the input",
-        )
+    _has_elements(graph, node, shape)
     names = [reduced_letter(letter) if i in reduced else letter for i, letter in enumerate(letters(rank))]
     sized = list(zip(names, shape, strict=True))
     kept_dims = [item for i, item in enumerate(sized) if i not in reduced]
@@ -118,6 +114,15 @@ def reduce(graph: Graph, node: Node) -> Emitted:
         nodes=(node.name,),
     )
     return Emitted((op,))
+
+
+def _has_elements(graph: Graph, node: Node, shape: tuple[int, ...]) -> None:
+    if not elements(shape):
+        raise ModelError(
+            f"what is reduced must have elements, and '{node.inputs[0]}' is {list(shape)}",
+            where=graph.at(node),
+            remedy="check the sizes of the input",
+        )
 
 
 def _reduced_axes(graph: Graph, node: Node, shape: tuple[int, ...], keep: bool) -> set[int]:

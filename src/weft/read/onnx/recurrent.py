@@ -119,6 +119,8 @@ def recurrent(graph: Graph, node: Node) -> Emitted:
 
     Errors: ModelError for peepholes, and for more steps than can be unrolled.
     """
+    for position in range(3):
+        graph.check_rank(node, position, 3)
     shape = graph.shape(node.inputs[0])
     first = node.integer("layout", 0) == 1
     steps, batch = (shape[1], shape[0]) if first else (shape[0], shape[1])

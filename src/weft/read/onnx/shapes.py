@@ -65,14 +65,14 @@ def outputs_of(raw: Raw, node: Node, infos: Mapping[str, Info], known: Mapping[s
             where=at,
             remedy="export the network again",
         )
-    if BUILDERS[node.key] is pool:
+    if BUILDERS.get(node.key) is pool:
         data = infos[node.inputs[0]]
         shape = pooled_shape(node, data.shape, at)
         found = {
             name: Info(shape, kind) for name, kind in zip(node.outputs, (data.dtype, "int64"), strict=False) if name
         }
         return {name: _positive(name, info, at) for name, info in found.items()}
-    if BUILDERS[node.key] is attention:
+    if BUILDERS.get(node.key) is attention:
         return {name: info for name, info in zip(node.outputs, attended(node, infos, at), strict=False) if name}
     reason, cannot_be = "", False
     found = {}
@@ -130,9 +130,9 @@ def _positive(tensor: str, info: Info, at: str) -> Info:
 def _same_shape(node: Node, infos: Mapping[str, Info]) -> Info | None:
     """The output of operators that keep or broadcast shapes; ONNX infers nothing for those it defines by others."""
     inputs = [infos[name] for name in node.inputs if name]
-    if BUILDERS[node.key] in (norm, softmax):
+    if BUILDERS.get(node.key) in (norm, softmax):
         return inputs[0]
-    if BUILDERS[node.key] is elementwise:
+    if BUILDERS.get(node.key) is elementwise:
         dtype = "bool" if node.op_type in COMPARISONS else inputs[-1].dtype
         try:
             return Info(tuple(int(n) for n in np.broadcast_shapes(*(info.shape for info in inputs))), dtype)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from weft.errors import ModelError
+from weft.read.onnx.constants import computable
 from weft.read.onnx.graph import Info, Node
 
 _DYNAMIC = "the size of its result is known only at run time: end the network before it"
@@ -56,10 +57,15 @@ def unknown_operator(where: str, nodes: Sequence[Node]) -> ModelError:
 
 @contextmanager
 def must_fit(node: Node, shapes: Mapping[str, Info]) -> Iterator[None]:
-    """Around what reads one node: inputs, attributes and outputs that contradict each other are the user's problem."""
+    """Around what reads one node: inputs, attributes and outputs that contradict each other are the user's problem.
+
+    Where ONNX's own evaluator takes the node all the same, nothing in the file is at fault, and the exception goes on.
+    """
     try:
         yield
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        if computable(node, shapes):
+            raise
         given = ", ".join(str(list(shapes[name].shape)) for name in node.inputs if name in shapes)
         made = ", ".join(str(list(shapes[name].shape)) for name in node.outputs if name in shapes)
         words = f"inputs {given or 'none'}" + (f" and outputs {made}" if made else "")
