@@ -346,7 +346,7 @@ def test_a_second_output_that_is_used():
         node("Relu", ["where"], ["y"]),
     ]
     assert of(nodes, {"x": [1, 1, 4, 4]}, {"y": None}) == (
-        "net: node 'pool': only the first output of LpPool may be used, not 'where'; export the network for inference"
+        "net: node 'pool': only the first output of LpPool must be used, not 'where'; export the network for inference"
     )
 
 

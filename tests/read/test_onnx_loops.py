@@ -675,3 +675,9 @@ def test_an_identity_as_large_as_a_constant_is_one():
     workload = of(nodes, {"x": [3, 3]}, {"y": None}, {"c": random(3, 3)})
     assert loops(workload) == ["a elementwise B3 G3"]
     assert "eye: EyeLike computed while reading: it depends on constants only" in notes(workload)
+
+
+def test_a_mirrored_axis_stays_whole_even_where_as_much_is_cut_off_as_is_mirrored():
+    nodes = [node("Pad", ["x", "pads"], ["y"], name="p", mode="reflect")]
+    workload = of(nodes, {"x": [4, 4]}, {"y": None}, {"pads": np.int64([-1, 0, 1, 0])})
+    assert workload.ops[0].barrier == {"B"}

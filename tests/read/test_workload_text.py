@@ -281,7 +281,10 @@ def test_dims_are_refused_as_the_text_has_sizes(tmp_path, monkeypatch):
     Path("s.workload.yaml").write_text(TEXT)
     with pytest.raises(ModelError) as refused:
         load("s.workload.yaml", {"batch": 2})
-    assert str(refused.value) == "s.workload.yaml: sizes stand in a network's text form, and batch is none of it"
+    assert str(refused.value) == (
+        "s.workload.yaml: --dim must name a symbolic dim of the model, not 'batch'; "
+        "leave it out: every size of a network's text form is fixed"
+    )
 
 
 def test_a_text_runs_as_the_network_it_was_written_from(tmp_path):

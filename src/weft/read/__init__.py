@@ -59,8 +59,11 @@ def load(model: str | Any, dims: Mapping[str, int] | None = None) -> Workload:
         from weft.read.workload import read_workload
 
         if dims:
-            names = ", ".join(dims)
-            raise ModelError(f"sizes stand in a network's text form, and {names} is none of it", where=model)
+            raise ModelError(
+                f"--dim must name a symbolic dim of the model, not '{next(iter(dims))}'",
+                where=model,
+                remedy="leave it out: every size of a network's text form is fixed",
+            )
         return read_workload(path)
     if path.suffix in ELSEWHERE:
         given, way_out = ELSEWHERE[path.suffix]

@@ -157,7 +157,7 @@ class _Inference:
         function = function_of(self.raw, node, self.infos)
         if function is None and node.key in BUILDERS:
             raise ModelError(
-                f"only the first output of {node.op_type} may be used, not '{self._extra_output(node)}'",
+                f"only the first output of {node.op_type} must be used, not '{self._extra_output(node)}'",
                 where=f"{self.raw.where}: node '{node.name}'",
                 remedy="export the network for inference",
             )

@@ -146,7 +146,7 @@ def pad(graph: Graph, node: Node) -> Emitted:
     dims = loop_dims(result)
     read = [axis(n, d, offset=-b) for n, (d, _), b in zip(shape, dims, begins, strict=True)]
     inside = node.text("mode", "constant") != "constant"
-    barrier = [d for n, (d, size) in zip(shape, dims, strict=True) if inside and n != size]
+    barrier = [d for n, b, (d, size) in zip(shape, begins, dims, strict=True) if inside and (b or n != size)]
     return Emitted((_copy(node, node.name, dims, (data, read), (output, _axes(dims, rank)), barrier),))
 
 
