@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from tests.mapper.test_mapper import SAME, SEEDS, tried
-from weft.mapper import Mapped, best_mapping
+from tests.oracles import smalls
+from weft.mapper import Mapped, best_mapping, solve
 from weft.mapper.front import Front, front
 from weft.model.schedule import Infeasible
 
@@ -58,3 +60,16 @@ def test_the_front_is_that_of_all_nests() -> None:
             assert len(points) == len(truth)
             whole += 1
     assert whole >= len(CASES) // 2
+
+
+def test_no_point_has_the_energy_of_a_faster_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search that ends on a small lattice may find the slower of two mappings with the least energy."""
+    monkeypatch.setattr(solve, "RUNGS", (1,))
+    made = smalls.case(10_112)
+    slowest = best_mapping(made.problem, "energy")
+    assert isinstance(slowest, Mapped)
+    found = front(made.problem)
+    assert isinstance(found, Front)
+    points = [(point.price.latency_cycles, point.price.energy_pj) for point in found.points]
+    assert points == true_front(made.nests.values[made.nests.legal])
+    assert points[-1][0] < slowest.price.latency_cycles

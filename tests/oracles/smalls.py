@@ -30,6 +30,8 @@ Dataflow = Literal["fixed", "free"]
 
 LEAST, MOST = 1_000, 60_000
 """Nests of a problem."""
+MOST_CHOICES = 40
+"""Spatial choices of a free dataflow: fewer than the mapper weighs."""
 MOST_STEPS = 25_000
 """Array steps of all orders of loops together: the loop oracle runs them one by one."""
 
@@ -48,6 +50,9 @@ class Case:
     nests: Nests
 
 
+SizesOf = Callable[[Problem, Spatial], Sizes]
+
+
 def named_sizes(problem: Problem, spatial: Spatial) -> Sizes:
     """The tile sizes of the named space: the array's part times every ceil(n / k), divisors among them."""
     return _sizes(problem, spatial, lambda count: sorted({ceil(count / k) for k in range(1, count + 1)}))
@@ -56,6 +61,11 @@ def named_sizes(problem: Problem, spatial: Spatial) -> Sizes:
 def all_sizes(problem: Problem, spatial: Spatial) -> Sizes:
     """The array's part times every integer."""
     return _sizes(problem, spatial, lambda count: list(range(1, count + 1)))
+
+
+def divisor_sizes(problem: Problem, spatial: Spatial) -> Sizes:
+    """The array's part times every divisor."""
+    return _sizes(problem, spatial, lambda count: [m for m in range(1, count + 1) if count % m == 0])
 
 
 def _sizes(problem: Problem, spatial: Spatial, of: Callable[[int], list[int]]) -> Sizes:
@@ -81,20 +91,11 @@ def _num_rests(problem: Problem, operand: str, loops: int) -> int:
     return sum(comb(loops + sum(some), sum(some)) for some in taken)
 
 
-def case(seed: int, dataflow: Dataflow = "fixed") -> Case:
+def case(seed: int, dataflow: Dataflow = "fixed", sizes_of: SizesOf = named_sizes) -> Case:
     """The problem of a seed with all its nests; with a free dataflow, those of all choices together."""
     rng = random.Random(f"{seed} {dataflow}")
-    while True:
-        problem = draw(rng)
-        core, op = problem.core, problem.op
-        choices: tuple[Spatial, ...] = (fixed_spatial(op, core),)
-        if dataflow == "free":
-            choices = spread(op, core, 10**6).choices
-        counted = [num_nests(problem, named_sizes(problem, choice)) for choice in choices[:40]]
-        nests, steps = (sum(column) for column in zip(*counted, strict=True))
-        if LEAST <= nests <= MOST and steps <= MOST_STEPS and (dataflow == "fixed" or 1 < len(choices) <= 40):
-            break
-    parts = [all_nests(problem, choice, named_sizes(problem, choice)) for choice in choices]
+    problem, choices = drawn(rng, dataflow, sizes_of)
+    parts = [all_nests(problem, choice, sizes_of(problem, choice)) for choice in choices]
     values, rooms = (np.concatenate([getattr(part, name) for part in parts]) for name in ("values", "rooms"))
     nested = Nests(parts[0].columns, parts[0].capacity, values, rooms)
     capacity = cut_to_size(nested, rng)
@@ -102,6 +103,24 @@ def case(seed: int, dataflow: Dataflow = "fixed") -> Case:
     memories = tuple(replace(it, size_bits=sized.get(it.name, it.size_bits)) for it in problem.chip.memories)
     problem = replace(problem, chip=replace(problem.chip, memories=memories))
     return Case(problem, dataflow, choices, replace(nested, capacity=capacity))
+
+
+def drawn(
+    rng: random.Random, dataflow: Dataflow = "fixed", sizes_of: SizesOf = named_sizes
+) -> tuple[Problem, tuple[Spatial, ...]]:
+    """A problem with as many nests as there shall be, and what it may lay side by side."""
+    while True:
+        problem = draw(rng)
+        core, op = problem.core, problem.op
+        choices: tuple[Spatial, ...] = (fixed_spatial(op, core),)
+        if dataflow == "free":
+            choices = spread(op, core, 10**6).choices
+        if len(choices) > MOST_CHOICES or (dataflow == "free" and len(choices) == 1):
+            continue
+        counted = [num_nests(problem, sizes_of(problem, choice)) for choice in choices]
+        nests, steps = (sum(column) for column in zip(*counted, strict=True))
+        if LEAST <= nests <= MOST and steps <= MOST_STEPS:
+            return problem, choices
 
 
 def cut_to_size(nests: Nests, rng: random.Random) -> Floats:
@@ -254,9 +273,9 @@ def _links(
     return links, passed
 
 
-def features(made: Case) -> set[str]:
+def features(problem: Problem, choices: tuple[Spatial, ...]) -> set[str]:
     """What a problem has of all that a chip and an op may have."""
-    problem, op = made.problem, made.problem.op
+    op = problem.op
     places = [place for _, chain in problem.setting.places for place in chain]
     below = Counter(place.memory for _, chain in problem.setting.places for place in chain[:-1])
     stores = [problem.chip.memory(name) for name in below]
@@ -267,8 +286,8 @@ def features(made: Case) -> set[str]:
     found.add("batched" if kind == "matmul" else kind)
     overlapping = {operand.name for operand in op.inputs if any(_overlaps(op, axis.terms) for axis in operand.axes)}
     rests = {name: [place.memory for place in chain[:-1]] for name, chain in problem.setting.places}
-    sizes = named_sizes(problem, made.choices[0])
-    laid = Mapping(made.choices[0], (), ())
+    sizes = named_sizes(problem, choices[0])
+    laid = Mapping(choices[0], (), ())
     found |= {
         name
         for name, there in {
@@ -282,7 +301,7 @@ def features(made: Case) -> set[str]:
             "streamed": any(place.links for place in places),
             "passed memory": any(place.via for place in places),
             "divisor": problem.setting.path_divisor > 1,
-            "several loops on a side": any(len(unroll.loops) > 1 for choice in made.choices for unroll in choice),
+            "several loops on a side": any(len(unroll.loops) > 1 for choice in choices for unroll in choice),
             "several passes": passes(problem) > 1,
             "launch": problem.core.launch_cycles > 0,
             "clocks apart": len({problem.core.clock_hz, *(store.clock_hz for store in stores)}) > 1,
@@ -305,12 +324,15 @@ def _shares_port(problem: Problem, name: str) -> bool:
     return any(sum(store.port(slot, "to_below").name == port.name for slot in slots) > 1 for port in store.ports)
 
 
-QUOTAS = {
-    **{f"{levels} levels": 0.05 for levels in range(2, 7)},
-    **{f"{count} array dims": 0.1 for count in range(1, 4)},
-    **dict.fromkeys((*BUFFERINGS, "bypass", "shared memory", "shared port", "ragged array", "ragged tiles"), 0.15),
-    **dict.fromkeys(("conv", "depthwise", "gemm", "batched", "pool", "elementwise", "reduce"), 0.04),
-    **dict.fromkeys(("halo re-use", "systolic", "streamed", "passed memory", "divisor"), 0.05),
-    **dict.fromkeys(("several passes", "launch", "clocks apart", "several loops on a side", "array dims served"), 0.15),
-}
+QUOTA = 0.07
 """The least share of problems that have each feature."""
+
+FEATURES = (
+    *(f"{levels} levels" for levels in range(2, 7)),
+    *(f"{count} array dims" for count in range(1, 4)),
+    *BUFFERINGS,
+    *("bypass", "shared memory", "shared port", "ragged array", "ragged tiles", "halo re-use", "systolic"),
+    *("conv", "depthwise", "gemm", "batched", "pool", "elementwise", "reduce"),
+    *("streamed", "passed memory", "divisor", "several passes", "launch", "clocks apart"),
+    *("several loops on a side", "array dims served"),
+)

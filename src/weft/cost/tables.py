@@ -13,7 +13,7 @@ from weft.cost.cuts import Cut, served
 from weft.cost.kernels import CLASSES, Floats, Ints, axis_profiles, cut_rows
 from weft.cost.traffic import Pipe, pipes, shift_cycles
 from weft.model.mapping import Mapping, Place, Problem, Unroll
-from weft.model.workload import Operand
+from weft.model.workload import Axis, Operand
 
 ENERGY, EXPOSED, ENDS, BUSY = 0, 1, 2, 3
 """Columns of a cut's table; busy cycles of resource r are in column BUSY + r."""
@@ -162,10 +162,20 @@ def build(problem: Problem, spatial: tuple[Unroll, ...], lattice: Lattice, optim
 
 
 def _halo_dims(problem: Problem, cut: Cut) -> tuple[str, ...]:
-    """Dims along which consecutive tiles may overlap: those that index an axis together."""
-    if cut.lower is None or cut.operand.slot == "O" or not problem.chip.memory(cut.lower.memory).halo_reuse:
+    """Dims along which consecutive tiles may overlap: those that index an axis together.
+
+    Of a second copy any dim may ask for less: all steps of a run but its first may be clipped.
+    """
+    if cut.lower is None or cut.operand.slot == "O":
         return ()
-    return tuple(term.dim for axis in cut.operand.axes if len(axis.terms) > 1 for term in axis.terms)
+    axes = [axis for axis in cut.operand.axes if may_reuse(problem, cut.lower, axis)]
+    return tuple(dict.fromkeys(term.dim for axis in axes for term in axis.terms))
+
+
+def may_reuse(problem: Problem, place: Place, axis: Axis) -> bool:
+    """Whether what an input's tiles take or move in a place may depend on the loop that runs along an axis."""
+    memory = problem.chip.memory(place.memory)
+    return memory.halo_reuse and (len(axis.terms) > 1 or memory.buffering == "double")
 
 
 def _least_of(one: CutTable, other: CutTable) -> CutTable:

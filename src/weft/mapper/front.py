@@ -49,5 +49,7 @@ def front(problem: Problem, spatial: Literal["fixed", "free"] = "fixed", most: i
         tight = best_mapping(problem, "energy", spatial, deadline=min(next_one, spread))
         assert isinstance(tight, Mapped), "the fastest mapping keeps every deadline that it meets"
         whole &= spread >= next_one
+        if tight.price.energy_pj <= points[-1].price.energy_pj:
+            points.pop()  # what ties in energy is no point beside what is faster
         points.append(tight)
     return Front(tuple(reversed(points)), whole)

@@ -9,7 +9,7 @@ from typing import Literal
 from weft.cost.legal import broken
 from weft.cost.price import active_pj_per_cycle, price
 from weft.cost.result import Price
-from weft.cost.tables import BUSY, EXPOSED
+from weft.cost.tables import BUSY, EXPOSED, may_reuse
 from weft.cost.units import op_pj, passes
 from weft.mapper.fit import fit
 from weft.mapper.kernels import EDP, ENERGY, LATENCY
@@ -274,12 +274,12 @@ class _Run:
 
 
 def _reuses_halos(problem: Problem) -> bool:
-    """Whether consecutive tiles of some input may re-use their overlap in a memory below its last place."""
+    """Whether what some input's tiles take or move below its last place is a matter of which loop runs next."""
     return any(
-        problem.chip.memory(place.memory).halo_reuse
+        may_reuse(problem, place, axis)
         for operand in problem.op.inputs
         for place in problem.setting.of(operand.name)[:-1]
-        if any(len(axis.terms) > 1 for axis in operand.axes)
+        for axis in operand.axes
     )
 
 

@@ -1,0 +1,90 @@
+"""No random mapping of the full space beats what is proved best: five ops on library chips."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+
+from tests.oracles.draws import legal_mappings
+from weft.cost import price, traffic
+from weft.cost.cuts import Cut
+from weft.cost.traffic import CutTraffic
+from weft.mapper import Mapped, Objective, best_mapping
+from weft.mapper.solve import OBJECTIVES, value
+from weft.mapper.space import fixed_spatial
+from weft.model.mapping import Mapping, Problem
+from weft.model.workload import Op
+from weft.read.chip import read_chip
+from weft.run.run import prepared, streaming_problem
+from weft.schedule.options import Mapper
+
+FEW, SHARDS, EACH = 1_000, 10, 10_000
+
+CASES: dict[str, tuple[str, str, Callable[[Op], bool]]] = {
+    "convolution": ("resnet18", "tpu_like", lambda op: op.kind == "conv" and op.size.get("K") == 256),
+    "depthwise": ("mobilenet_v2", "eyeriss_like", lambda op: op.kind == "conv" and op.size.get("G", 1) > 1),
+    "matrix product": ("vit_tiny", "meta_prototype", lambda op: op.kind in ("gemm", "matmul")),
+    "pool": ("resnet18", "hetero_quad", lambda op: op.kind == "pool"),
+    "elementwise": ("resnet18", "simba", lambda op: op.kind == "elementwise"),
+}
+
+
+@cache
+def problem_of(case: str) -> Problem:
+    network, chip_name, wanted = CASES[case]
+    chip = read_chip(chip_name)
+    workload, _ = prepared(network, chip, None, "chip")
+    op = next(op for op in workload.ops if wanted(op))
+    return streaming_problem(Mapper(workload, chip, "edp", "fixed"), op, chip.cores_for(op.kind)[0], chip)
+
+
+@cache
+def best_of(case: str, objective: Objective) -> float:
+    """What is proved to be the best with the declared dataflow."""
+    found = best_mapping(problem_of(case), objective)
+    assert isinstance(found, Mapped)
+    assert found.optimal
+    return value(found.price, objective)[0]
+
+
+def beaten(case: str, draws: int, seed: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Random mappings that are better than what is proved best; the formula looks at each cut once."""
+    problem, known = problem_of(case), {}
+    plain = traffic.cut_traffic
+
+    def once(problem: Problem, mapping: Mapping, cut: Cut) -> CutTraffic:
+        key = (mapping.spatial, cut)
+        if key not in known:
+            known[key] = plain(problem, mapping, cut)
+        return known[key]
+
+    monkeypatch.setattr(traffic, "cut_traffic", once)
+    spatial = fixed_spatial(problem.op, problem.core)
+    found: list[str] = []
+    least = {objective: float("inf") for objective in OBJECTIVES}
+    for _, mapping in zip(range(draws), legal_mappings(problem, random.Random(seed), spatial), strict=False):
+        told = price(problem, mapping)
+        for objective in OBJECTIVES:
+            reached, best = value(told, objective)[0], best_of(case, objective)
+            least[objective] = min(least[objective], reached / best)
+            if reached < best * (1 - 1e-12):
+                found.append(f"{objective}: {reached} of {mapping} is better than {best}")
+    print(case, problem.op, draws, least)
+    return found
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_random_mapping_beats_the_optimum(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert beaten(case, FEW, 0, monkeypatch) == []
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("shard", range(1, SHARDS + 1))
+@pytest.mark.parametrize("case", CASES)
+def test_none_of_a_hundred_thousand_mappings_beats_the_optimum(
+    case: str, shard: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert beaten(case, EACH, shard, monkeypatch) == []
