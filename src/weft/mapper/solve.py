@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from weft.cost.legal import broken
@@ -135,7 +135,8 @@ def best_mapping(
         if isinstance(fastest, Infeasible):
             return fastest
         if fastest.price.latency_cycles > deadline:
-            reason = f"no mapping takes at most {deadline:,} cycles: the fastest takes {fastest.price.latency_cycles:,}"
+            none = "no mapping takes" if fastest.optimal else "no mapping was found that takes"
+            reason = f"{none} at most {deadline:,} cycles: the fastest takes {fastest.price.latency_cycles:,}"
             return Infeasible(f"{op.name} on {core.name}", reason, remedy="allow it more cycles")
         run.consider(fastest.mapping)
         run.explore_all(choices, beam, states)
@@ -148,7 +149,10 @@ def best_mapping(
                 run.explore(choice, beam, states)
         if run.best is None:
             tight = [answer for answer in answers if isinstance(answer, Infeasible)]
-            return min(tight, key=lambda answer: (answer.needs_bits or 0) / (answer.has_bits or 1))
+            nearest = min(tight, key=lambda answer: (answer.needs_bits or 0) / (answer.has_bits or 1))
+            # With re-use a second copy may be smaller than `fit` counts it.
+            reuse = "without re-use of halos, " if _reuses_halos(problem) else ""
+            return replace(nearest, reason=reuse + nearest.reason)
     sizes = "divisors and ceil(n/k)" if run.whole else "a thinned choice of divisors"
     mapping, priced = run.best
     assert not broken(problem, mapping), f"{mapping} of {op.name} on {core.name} must keep the rules of mappings"
