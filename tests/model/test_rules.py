@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.oracles.little import CHAN, CHIP, SCHEDULE, WORKLOAD, X0, X1, X_HALO, Y0, W
-from weft.model.chip import Chip, check_chip
+from weft.model.chip import Chip, Route, check_chip
 from weft.model.chip import Port as PortSpec
 from weft.model.rules import RULES, check
 from weft.model.schedule import LaneLoad, PortLoad, Residency, Schedule, Use
@@ -44,8 +44,9 @@ HOME = "outputs are in the outermost memory in the end"
 SLOT = "operands lie in memories of the core that hold their slot"
 WORKSPACE = "workspaces lie in memories of the core"
 ROUTE = "links join the memories of a route"
-LANES = "a transfer books the lanes of its route"
-PORTS = "a transfer books ports of the memories on its route"
+TREE = "the routes of a transfer are a tree"
+LANES = "a transfer books the lanes of its routes"
+PORTS = "a transfer books ports of the memories on its routes"
 BITS_MOVED = "a transfer moves the bits of its box"
 LATENCY = "a transfer waits for the latency of its links"
 DURATION = "a transfer takes the time of its bits at its rate"
@@ -194,8 +195,11 @@ BROKEN: dict[str, tuple[set[str], tuple[Edit, ...]]] = {
     "a task reads an unknown residency": ({NAMES}, (reads(3, 0, residencies=(99,)),)),
     "a use names a view instead of its root": ({NAMES}, (reads(7, 0, tensor="y_seen"),)),
     "a use lies in an unknown memory": ({NAMES}, (writes(3, memory="m7"),)),
-    "a transfer over an unknown link": ({NAMES}, (transfer(0, links=("bus",)),)),
-    "a transfer through an unknown memory": ({NAMES}, (transfer(5, memories=("m0", "m7", "m1")),)),
+    "a transfer over an unknown link": ({NAMES}, (transfer(0, routes=(Route(("dram", "m0"), ("bus",)),)),)),
+    "a transfer through an unknown memory": (
+        {NAMES},
+        (transfer(5, routes=(Route(("m0", "m7", "m1"), ("up", "down")),)),),
+    ),
     "a lane that its half-duplex link does not have": (
         {NAMES},
         (transfer(0, lanes=(LaneLoad("chan", "chan>", CHAN),)),),
@@ -227,7 +231,7 @@ BROKEN: dict[str, tuple[set[str], tuple[Edit, ...]]] = {
     "a booked rate of zero": ({AMOUNTS}, (task(3, ports=(PortLoad("m0", "r", Fraction(0)),)),)),
     "a negative workspace": ({AMOUNTS}, (task(3, workspace=(("m0", -1),)),)),
     "a transfer at no rate": ({AMOUNTS}, (transfer(0, rate=Fraction(0)),)),
-    "a route with a link too few": ({AMOUNTS}, (transfer(5, links=("up",)),)),
+    "a route with a link too few": ({AMOUNTS}, (transfer(5, routes=(Route(("m0", "hub", "m1"), ("up",)),)),)),
     # coverage of the op
     "a tile is missing": (
         {FILL, HOME},
@@ -367,11 +371,21 @@ BROKEN: dict[str, tuple[set[str], tuple[Edit, ...]]] = {
     # routes
     "a link that does not join the memories": (
         {ROUTE, LANES, LATENCY},
-        (transfer(0, links=("up",)),),
+        (transfer(0, routes=(Route(("dram", "m0"), ("up",)),)),),
     ),
+    "a second link that does not join the memories": (
+        {ROUTE, LANES, LATENCY},
+        (transfer(5, routes=(Route(("m0", "hub", "m1"), ("up", "up")),)),),
+    ),
+    "two routes to one memory": (
+        {TREE, ONE_MAKER},
+        (transfer(0, routes=(Route(("dram", "m0"), ("chan",)),) * 2, residencies=(2, 2)),),
+    ),
+    "a transfer without a route": ({AMOUNTS}, (transfer(0, routes=(), residencies=()),)),
+    "a route without a residency": ({AMOUNTS}, (transfer(0, residencies=()),)),
     "a route that passes a memory twice": (
-        {ROUTE, LANES, PORTS, LATENCY},
-        (transfer(5, memories=("m0", "hub", "m0", "hub", "m1"), links=("up", "up", "up", "down")),),
+        {TREE, LANES, PORTS, LATENCY},
+        (transfer(5, routes=(Route(("m0", "hub", "m0", "hub", "m1"), ("up", "up", "up", "down")),)),),
     ),
     "a lane in the wrong direction": ({LANES}, (transfer(5, lanes=(LaneLoad("up", "up<", Fraction(4)), DOWN)),)),
     "a lane that is not booked": ({LANES}, (transfer(5, lanes=(UP,)),)),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from weft.model.chip import ArrayDim, Chip, Core, Level, Link, Memory, Port
+from weft.model.chip import ArrayDim, Chip, Core, Level, Link, Memory, Port, Route
 from weft.model.schedule import LaneLoad, PortLoad, Residency, Schedule, Task, Transfer, Use
 from weft.model.workload import Axis, Box, Kind, Op, Operand, Range, Tensor, Term, View, Workload
 
@@ -92,10 +92,8 @@ def _fetch(
 ) -> Transfer:
     port = PortLoad("dram", "rw", CHAN), PortLoad(target, "w", CHAN)
     lane = (LaneLoad("chan", "chan", CHAN),)
-    route = ("dram", target)
-    return Transfer(
-        id, tensor, box, route, ("chan",), start, end, bits, CHAN, 0, (source,), made, port, lane, float(bits)
-    )
+    route = (Route(("dram", target), ("chan",)),)
+    return Transfer(id, tensor, box, route, start, end, bits, CHAN, 0, (source,), (made,), port, lane, float(bits))
 
 
 def _hop(id: int, box: Box, start: int, source: int, made: int) -> Transfer:
@@ -107,9 +105,8 @@ def _hop(id: int, box: Box, start: int, source: int, made: int) -> Transfer:
         PortLoad("m1", "w", HALF),
     )
     lanes = (LaneLoad("up", "up>", HALF), LaneLoad("down", "down>", HALF))
-    memories = ("m0", "hub", "m1")
-    links = ("up", "down")
-    return Transfer(id, "y", box, memories, links, start, start + 34, 128, HALF, 2, (source,), made, ports, lanes, 9.0)
+    route = (Route(("m0", "hub", "m1"), ("up", "down")),)
+    return Transfer(id, "y", box, route, start, start + 34, 128, HALF, 2, (source,), (made,), ports, lanes, 9.0)
 
 
 def _conv(id: int, columns: Range, start: int, read: tuple[Box, ...], sources: tuple[int, ...], made: int) -> Task:
@@ -177,15 +174,14 @@ SCHEDULE = Schedule(
             9,
             "z",
             Z0,
-            ("m1", "dram"),
-            ("chan",),
+            (Route(("m1", "dram"), ("chan",)),),
             67,
             75,
             128,
             CHAN,
             0,
             (9,),
-            11,
+            (11,),
             (PortLoad("m1", "r", CHAN), PortLoad("dram", "rw", CHAN)),
             (LaneLoad("chan", "chan", CHAN),),
             128.0,

@@ -214,7 +214,8 @@ def _late(workload: Workload, chip: Chip, schedule: Schedule, event: Task | Tran
 def _lasting(workload: Workload, chip: Chip, schedule: Schedule, transfer: Transfer, by: int) -> Make:
     def make() -> Schedule:
         other = _changed(schedule, "transfers", transfer.id, end=transfer.end + by)
-        other = _changed(other, "residencies", transfer.residency, valid_from=transfer.end + by)
+        for number in transfer.residencies:
+            other = _changed(other, "residencies", number, valid_from=transfer.end + by)
         return settled(workload, chip, other)
 
     return _lazily(f"transfer {transfer.id} lasts {by:+d}", chip, make)

@@ -70,7 +70,7 @@ def _energy(chip: Chip, solution: Solution) -> float:
 
 
 def _transfer_energy(chip: Chip, transfer: Transfer) -> float:
-    total = sum(transfer.bits * chip.link(name).pj_per_bit for name in transfer.links)
+    total = sum(transfer.bits * chip.link(name).pj_per_bit for _, name, _ in transfer.hops)
     for position, load in enumerate(transfer.ports):  # reading and writing in turn, hop by hop
         memory = chip.memory(load.memory)
         port = next(port for port in memory.ports if port.name == load.port)
@@ -121,14 +121,14 @@ def features(workload: Workload, chip: Chip, solution: Solution) -> set[str]:
     users = Counter(lane.lane for event in _events(schedule) for lane in event.lanes if lane.link in alone)
     places = Counter((held.memory, held.tensor, held.box) for held in schedule.residencies)
     found = {
-        "written back": any(m.memories[-1] == chip.outermost and m.tensor not in kept for m in schedule.transfers),
+        "written back": any(chip.outermost in m.targets and m.tensor not in kept for m in schedule.transfers),
         "streamed": any(use.streamed for task in schedule.tasks for use in (*task.reads, task.writes)),
         "resident": any(not use.streamed for task in schedule.tasks for use in task.reads),
         "fetched again": any(count > 1 for count in places.values()),
         "tiles": any(len({part.core for part in o.parts}) < len(o.parts) for o in solution.options),
         "split": any(len({part.core for part in o.parts}) > 1 for o in solution.options),
-        "core to core": any(chip.outermost not in move.memories for move in schedule.transfers),
-        "several hops": any(len(move.links) > 1 for move in schedule.transfers),
+        "core to core": any(chip.outermost not in (move.source, *move.targets) for move in schedule.transfers),
+        "several hops": any(len(route.links) > 1 for move in schedule.transfers for route in move.routes),
         "streamed over hops": any(
             len(route.links) > 1 for o in solution.options for p in o.parts for _, route in p.routes
         ),

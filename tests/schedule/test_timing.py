@@ -10,6 +10,7 @@ import pytest
 from tests.oracles.little import CHAN, CHIP, SCHEDULE, WORKLOAD, X_HALO
 from tests.oracles.mutants import moved, settled
 from weft.execute.replay import check_replay
+from weft.model.chip import Route
 from weft.model.schedule import LaneLoad, PortLoad, Residency, Schedule, Transfer
 from weft.schedule.timing import retime, settle
 
@@ -36,7 +37,7 @@ def test_orders_that_wait_for_each_other_are_our_fault() -> None:
 def fetch(id: int, start: int, made: int) -> Transfer:
     """32 bits of x at 16 bits a cycle."""
     return Transfer(
-        id, "x", X_HALO, ("dram", "m0"), ("chan",), start, start + 2, 32, CHAN, 0, (0,), made,
+        id, "x", X_HALO, (Route(("dram", "m0"), ("chan",)),), start, start + 2, 32, CHAN, 0, (0,), (made,),
         (PortLoad("dram", "rw", CHAN), PortLoad("m0", "w", CHAN)), (LaneLoad("chan", "chan", CHAN),), 1.0,
     )  # fmt: skip
 
@@ -46,7 +47,8 @@ def pass_on(id: int, start: int, source: int, made: int) -> Transfer:
     rate = Fraction(4)
     ports = (("m0", "r"), ("hub", "rw"), ("hub", "rw"), ("m1", "w"))
     return Transfer(
-        id, "x", X_HALO, ("m0", "hub", "m1"), ("up", "down"), start, start + 10, 32, rate, 2, (source,), made,
+        id, "x", X_HALO, (Route(("m0", "hub", "m1"), ("up", "down")),), start, start + 10, 32, rate, 2, (source,),
+        (made,),
         tuple(PortLoad(memory, port, rate) for memory, port in ports),
         (LaneLoad("up", "up>", rate), LaneLoad("down", "down>", rate)), 1.0,
     )  # fmt: skip

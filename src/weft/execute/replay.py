@@ -189,7 +189,7 @@ def _events(schedule: Schedule) -> list[Task | Transfer]:
 
 
 def _without_times(item: Task | Transfer, earlier: dict[int, tuple[int, ...]]) -> Event:
-    makes = item.writes.residencies if isinstance(item, Task) else (item.residency,)
+    makes = item.writes.residencies if isinstance(item, Task) else item.residencies
     after = tuple(sorted({number for made in makes for number in earlier.get(made, ())}))
     duration = item.end - item.start
     if isinstance(item, Task):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from weft.model.chip import Route
 from weft.model.workload import Box, Range
 
 
@@ -82,33 +83,60 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """One box moved from the first memory of a route to the last, at one constant rate on every link and port.
+    """One box moved from one memory to one or several others (multicast), at one constant rate on every link and port.
 
-    Destination space is held from `start`; the data is valid there at `end`. The source is held until `end`.
+    Space in all receivers is held from `start`; the data is valid in all at `end`. The source is held until `end`.
+    The routes form a tree: the source and every memory passed are read once, each memory entered is written once, and
+    what a memory sends over one lane of a link goes to all that hear it there at once.
 
     Args:
         id:       event number.
-        memories, links: the route: memories[0] -links[0]-> memories[1] ...; memories between are passed (cut-through).
+        routes:   one per receiver, all from one source; memories between are passed (cut-through).
         bits:     of the box;     rate: bits per base cycle.
-        setup_cycles: latency of the links, part of [start, end).
-        sources:  ids of the residencies read; together they hold the box.     residency: id of the one made.
+        setup_cycles: latency of the longest route's links, part of [start, end).
+        sources:  ids of the residencies read; together they hold the box.
+        residencies: ids of those made, one per route, in the order of `routes`.
     """
 
     id: int
     tensor: str
     box: Box
-    memories: tuple[str, ...]
-    links: tuple[str, ...]
+    routes: tuple[Route, ...]
     start: int
     end: int
     bits: int
     rate: Fraction
     setup_cycles: int
     sources: tuple[int, ...]
-    residency: int
+    residencies: tuple[int, ...]
     ports: tuple[PortLoad, ...]
     lanes: tuple[LaneLoad, ...]
     energy_pj: float
+
+    @property
+    def source(self) -> str:
+        return self.routes[0].memories[0]
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The receivers, in the order of `routes`."""
+        return tuple(route.memories[-1] for route in self.routes)
+
+    @property
+    def hops(self) -> tuple[tuple[str, str, str], ...]:
+        """(memory, link, memory) of every edge of the tree, each once however many routes share it."""
+        return tuple(
+            dict.fromkeys(
+                hop
+                for route in self.routes
+                for hop in zip(route.memories, route.links, route.memories[1:], strict=False)
+            )
+        )
+
+    @property
+    def way(self) -> str:
+        """Its routes in words."""
+        return ", ".join(" > ".join(route.memories) for route in self.routes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,15 +157,16 @@ def _transfer(move: Transfer) -> Json:
         "id": move.id,
         "tensor": move.tensor,
         "box": _box(move.box),
-        "memories": list(move.memories),
-        "links": list(move.links),
+        "routes": [
+            {"memories": list(route.memories), "links": list(route.links), "residency": made}
+            for route, made in zip(move.routes, move.residencies, strict=True)
+        ],
         "start": move.start,
         "end": move.end,
         "bits": move.bits,
         "rate": _rate(move.rate),
         "setup_cycles": move.setup_cycles,
         "sources": list(move.sources),
-        "residency": move.residency,
         **_loads(move.ports, move.lanes),
         "energy_pj": move.energy_pj,
     }

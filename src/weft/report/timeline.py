@@ -62,13 +62,12 @@ def lane_rows(schedule: Schedule, chip: Chip) -> tuple[Row, ...]:
             spans.setdefault((order[link], lane), []).append(Span(start, end, share, op, title))
 
     for move in schedule.transfers:
-        way = " > ".join(move.memories)
         book(
             move.lanes,
             move.start,
             move.end,
             "",
-            f"{move.tensor} {way} {move.bits:,} bit {move.start:,}-{move.end:,}",
+            f"{move.tensor} {move.way} {move.bits:,} bit {move.start:,}-{move.end:,}",
         )
     for task in schedule.tasks:
         book(task.lanes, task.start, task.end, task.op, f"{task.op} streams {task.start:,}-{task.end:,}")

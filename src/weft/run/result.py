@@ -167,7 +167,7 @@ class RunResult:
     def link_rows(self) -> list[Json]:
         rows: list[Json] = []
         for link in self.chip.links:
-            moves = [move for move in self.schedule.transfers if link.name in move.links]
+            moves = [move for move in self.schedule.transfers if any(link.name in route.links for route in move.routes)]
             streams = [task for task in self.schedule.tasks if any(lane.link == link.name for lane in task.lanes)]
             rows.append(
                 {

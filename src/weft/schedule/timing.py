@@ -183,7 +183,7 @@ def _needs(
             room[name] = room.get(name, 0) + bits
         made = event.writes.residencies
     else:
-        made = (event.residency,)
+        made = event.residencies
     for residency_id in made:
         residency = by_id[residency_id]
         room[residency.memory] = room.get(residency.memory, 0) + residency.bits

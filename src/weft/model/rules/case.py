@@ -116,7 +116,7 @@ class Case:
 
     def made_by(self, event: Task | Transfer) -> tuple[int, ...]:
         """Ids of the residencies that an event makes."""
-        return event.writes.residencies if isinstance(event, Task) else (event.residency,)
+        return event.writes.residencies if isinstance(event, Task) else event.residencies
 
 
 def named(event: Task | Transfer) -> str:
@@ -124,7 +124,7 @@ def named(event: Task | Transfer) -> str:
     if isinstance(event, Task):
         tile = " ".join(f"{dim}[{start},{stop})" for dim, (start, stop) in event.ranges)
         return f"task {event.id} ({event.op} {tile} on {event.core})"
-    return f"transfer {event.id} ({event.tensor} {shown(event.box)} {' > '.join(event.memories)})"
+    return f"transfer {event.id} ({event.tensor} {shown(event.box)} {event.way})"
 
 
 def used(task: Task, use: Use) -> str:

@@ -103,8 +103,8 @@ def residencies_hold_what_is_read(case: Case) -> Facts:
             yield _held(case, used(task, use), task.start, use.tensor, use.memory, use.boxes, use.residencies)
     for transfer in case.schedule.transfers:
         boxes = (transfer.box,)
-        source = transfer.memories[0]
-        yield _held(case, named(transfer), transfer.start, transfer.tensor, source, boxes, transfer.sources)
+        tensor, source = transfer.tensor, transfer.source
+        yield _held(case, named(transfer), transfer.start, tensor, source, boxes, transfer.sources)
 
 
 def _held(
@@ -193,18 +193,19 @@ def tasks_make_their_residencies(case: Case) -> Facts:
             yield Fault(used(task, use), task.end, needs, has)
 
 
-def transfers_make_their_residency(case: Case) -> Facts:
-    """The target is held from the transfer's start, valid at its end, and is the box moved."""
+def transfers_make_their_residencies(case: Case) -> Facts:
+    """Each receiver holds the box moved, and no other, from the transfer's start, valid at its end."""
     for transfer in case.schedule.transfers:
-        made = case.residencies[transfer.residency]
-        wanted = (transfer.tensor, transfer.memories[-1], transfer.start, transfer.end)
-        found = (made.tensor, made.memory, made.start, made.valid_from)
-        yield None if found == wanted else _unlike(named(transfer), made, wanted)
-        if made.box == transfer.box:
-            yield None
-        else:
-            needs = f"a residency of exactly {shown(transfer.box)}"
-            yield Fault(named(transfer), transfer.end, needs, shown(made.box))
+        for target, number in zip(transfer.targets, transfer.residencies, strict=True):
+            made = case.residencies[number]
+            wanted = (transfer.tensor, target, transfer.start, transfer.end)
+            found = (made.tensor, made.memory, made.start, made.valid_from)
+            yield None if found == wanted else _unlike(named(transfer), made, wanted)
+            if made.box == transfer.box:
+                yield None
+            else:
+                needs = f"a residency of exactly {shown(transfer.box)}"
+                yield Fault(named(transfer), transfer.end, needs, shown(made.box))
 
 
 def _unlike(subject: str, made: Residency, wanted: tuple[str, str, int, int]) -> Fault:

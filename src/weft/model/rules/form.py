@@ -47,11 +47,12 @@ def names_exist(case: Case) -> Facts:
     for transfer in schedule.transfers:
         subject = f"transfer {transfer.id}"
         yield known(subject, transfer.start, "root tensor", transfer.tensor)
-        for memory in transfer.memories:
-            yield known(subject, transfer.start, "memory", memory)
-        for link in transfer.links:
-            yield known(subject, transfer.start, "link", link)
-        for number in (*transfer.sources, transfer.residency):
+        for route in transfer.routes:
+            for memory in route.memories:
+                yield known(subject, transfer.start, "memory", memory)
+            for link in route.links:
+                yield known(subject, transfer.start, "link", link)
+        for number in (*transfer.sources, *transfer.residencies):
             yield known(subject, transfer.start, "residency", number)
         yield from known.loads(subject, transfer.start, transfer.ports, transfer.lanes)
     for residency in schedule.residencies:
@@ -151,7 +152,8 @@ def times_are_in_order(case: Case) -> Facts:
 
 
 def amounts_are_sound(case: Case) -> Facts:
-    """No energy or workspace is negative, no booked rate is 0, a route has one link between two memories."""
+    """No energy or workspace is negative, no booked rate is 0, a route has one link between two memories, a transfer
+    has a residency per route."""
     for event in case.events.values():
         cycle = event.start
         if 0 <= event.energy_pj < math.inf:  # false for a NaN, too
@@ -166,8 +168,16 @@ def amounts_are_sound(case: Case) -> Facts:
             needs = f"a workspace in {memory} that is not negative"
             yield None if bits >= 0 else Fault(named(task), task.start, needs, f"{bits} bits")
     for transfer in case.schedule.transfers:
-        if transfer.rate > 0 and len(transfer.links) == len(transfer.memories) - 1 > 0:
+        cycle = transfer.start
+        yield None if transfer.rate > 0 else Fault(named(transfer), cycle, "a rate above 0", f"{transfer.rate}")
+        for route in transfer.routes:
+            if len(route.links) == len(route.memories) - 1 > 0:
+                yield None
+            else:
+                has = f"{len(route.memories)} memories, {len(route.links)} links"
+                yield Fault(named(transfer), cycle, "a route with one link between two memories", has)
+        if len(transfer.routes) == len(transfer.residencies) > 0:
             yield None
         else:
-            route = f"{len(transfer.memories)} memories, {len(transfer.links)} links, rate {transfer.rate}"
-            yield Fault(named(transfer), transfer.start, "a rate above 0 and one link between two memories", route)
+            has = f"{len(transfer.routes)} routes, {len(transfer.residencies)} residencies"
+            yield Fault(named(transfer), cycle, "a route and a residency for each receiver", has)

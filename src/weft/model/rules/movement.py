@@ -15,19 +15,29 @@ WRITES = frozenset({"write", "read_write"})
 
 
 def routes_are_real(case: Case) -> Facts:
-    """Each link of a route joins the memories before and after it; no memory is passed twice."""
+    """Each link of a route joins the memories before and after it."""
     for transfer in case.schedule.transfers:
-        hops = list(zip(transfer.memories, transfer.links, transfer.memories[1:], strict=False))
-        for source, link, target in hops:
+        for source, link, target in transfer.hops:
             if case.links[link].joins(source, target):
                 yield None
             else:
                 needs = f"{link} to join {source} and {target}"
                 yield Fault(named(transfer), transfer.start, needs, _joined(case.links[link]))
-        if len(set(transfer.memories)) < len(transfer.memories):
-            yield Fault(named(transfer), transfer.start, "each memory passed once", " > ".join(transfer.memories))
-        else:
+
+
+def routes_are_a_tree(case: Case) -> Facts:
+    """All routes leave one source, and each memory is entered once: by one link, from one memory, however many routes
+    lead through it. No two end in one memory."""
+    for transfer in case.schedule.transfers:
+        starts = {route.memories[0] for route in transfer.routes}
+        entered = Counter(target for _, _, target in transfer.hops)
+        ends = Counter(transfer.targets)
+        again = sorted(name for name in entered if name in starts or entered[name] > 1 or ends[name] > 1)
+        if len(starts) == 1 and not again:
             yield None
+        else:
+            has = f"{', '.join(again)} again" if again else f"sources {', '.join(sorted(starts))}"
+            yield Fault(named(transfer), transfer.start, "one source, and each memory entered once", has)
 
 
 def _joined(link: Link) -> str:
@@ -35,12 +45,13 @@ def _joined(link: Link) -> str:
 
 
 def transfers_book_their_lanes(case: Case) -> Facts:
-    """A transfer books, at its rate, the lane of each of its links in its direction, and nothing else."""
+    """A transfer books, at its rate, the lane of each of its links in its direction, and nothing else.
+
+    What one memory sends over one lane is heard by all receivers that this lane joins with it: one use.
+    """
     for transfer in case.schedule.transfers:
-        wanted = Counter(
-            LaneLoad(link, case.links[link].lane(source, target), transfer.rate)
-            for source, link, target in zip(transfer.memories, transfer.links, transfer.memories[1:], strict=False)
-        )
+        sent = {(source, link, case.links[link].lane(source, target)) for source, link, target in transfer.hops}
+        wanted = Counter(LaneLoad(link, lane, transfer.rate) for _, link, lane in sent)
         found = Counter(transfer.lanes)
         if found == wanted:
             yield None
@@ -53,26 +64,29 @@ def _lanes(loads: Counter[LaneLoad]) -> str:
 
 
 def transfers_book_their_ports(case: Case) -> Facts:
-    """The source is read, the destination written, a memory that is passed both: one port each at least, all at the
-    transfer's rate. One read_write port that does both carries the rate twice."""
+    """The source is read, each receiver written, a memory that is passed both, once each however many routes go on
+    from it: one port each at least, all at the transfer's rate. One read_write port that does both carries the rate
+    twice."""
     for transfer in case.schedule.transfers:
         booked: defaultdict[str, dict[str, Fraction]] = defaultdict(dict)
         for load in transfer.ports:
             ports = booked[load.memory]
             ports[load.port] = ports.get(load.port, Fraction(0)) + load.rate
-        last = len(transfer.memories) - 1
-        for position, name in enumerate(transfer.memories):
-            fine = _ports_do(case.memories[name], booked.get(name, {}), transfer.rate, position > 0, position < last)
-            if fine:
+        sending = {source for source, _, _ in transfer.hops}
+        entered = {target for _, _, target in transfer.hops}
+        along = tuple(dict.fromkeys(name for source, _, target in transfer.hops for name in (source, target)))
+        for name in along:
+            written, read = name in entered, name in sending
+            if _ports_do(case.memories[name], booked.get(name, {}), transfer.rate, written, read):
                 yield None
             else:
-                doing = "writing" if position == last else "reading" if position == 0 else "writing and reading"
+                doing = "writing and reading" if written and read else "writing" if written else "reading"
                 needs = f"ports of {name} for {doing} at {transfer.rate}"
                 has = ", ".join(f"{port} at {rate}" for port, rate in booked.get(name, {}).items()) or "none"
                 yield Fault(named(transfer), transfer.start, needs, has)
-        astray = sorted(set(booked) - set(transfer.memories))
+        astray = sorted(set(booked) - set(along))
         if astray:
-            yield Fault(named(transfer), transfer.start, "ports along its route only", f"ports of {', '.join(astray)}")
+            yield Fault(named(transfer), transfer.start, "ports along its routes only", f"ports of {', '.join(astray)}")
         else:
             yield None
 
@@ -104,13 +118,13 @@ def transfers_move_their_bits(case: Case) -> Facts:
 
 
 def transfers_wait_for_their_links(case: Case) -> Facts:
-    """Set-up is the latency of every link on the route, each rounded up to base cycles."""
+    """Set-up is the latency of every link on the longest route, each rounded up to base cycles."""
     setups = {
         link.name: _rounded_up(Fraction(link.latency_cycles * case.chip.base_clock_hz, link.clock_hz))
         for link in case.chip.links
     }
     for transfer in case.schedule.transfers:
-        setup = sum(setups[link] for link in transfer.links)
+        setup = max(sum(setups[link] for link in route.links) for route in transfer.routes)
         if transfer.setup_cycles == setup:
             yield None
         else:
