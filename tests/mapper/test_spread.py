@@ -8,6 +8,7 @@ from itertools import product
 from weft.mapper import Mapped, best_mapping
 from weft.mapper.space import compute_cycles, fixed_spatial
 from weft.mapper.spread import spread
+from weft.model.mapping import Problem
 from weft.model.workload import Op
 from weft.read.chip import read_chip
 from weft.run.run import prepared, streaming_problem
@@ -22,12 +23,16 @@ def op_named(name: str) -> Op:
     return next(op for op in WORKLOAD.ops if op.name == name)
 
 
+def problem_of(op: Op) -> Problem:
+    return streaming_problem(MAPPER, op, CHIP.core("core0"), CHIP)
+
+
 def test_every_choice_fits_the_array_and_lays_each_dim_on_one_side() -> None:
     core = CHIP.core("core0")
     sizes = {side.name: side.size for side in core.array}
     for name in ("conv", "stage2.conv1", "dense"):
         op = op_named(name)
-        found = spread(op, core)
+        found = spread(problem_of(op))
         assert found.choices[0] == fixed_spatial(op, core)
         assert len(set(found.choices)) == len(found.choices)
         for choice in found.choices:
@@ -38,8 +43,8 @@ def test_every_choice_fits_the_array_and_lays_each_dim_on_one_side() -> None:
 
 
 def test_no_choice_of_one_loop_a_side_has_fewer_array_steps_than_the_best_ones() -> None:
-    op, core = op_named("stage1.conv1"), CHIP.core("core0")
-    first = min(compute_cycles(op, choice) for choice in spread(op, core).choices)
+    op = op_named("stage1.conv1")
+    first = min(compute_cycles(op, choice) for choice in spread(problem_of(op)).choices)
     dims = [dim for dim, size in op.dims if size > 1]
     alone = []
     for a, b in product(dims, dims):
@@ -50,8 +55,8 @@ def test_no_choice_of_one_loop_a_side_has_fewer_array_steps_than_the_best_ones()
 
 
 def test_what_is_left_out_has_no_fewer_steps_than_it_says() -> None:
-    op, core = op_named("stage1.conv1"), CHIP.core("core0")
-    few, all_ = spread(op, core, 8), spread(op, core, 10**6)
+    op = op_named("stage1.conv1")
+    few, all_ = spread(problem_of(op), 8), spread(problem_of(op), 10**6)
     assert all_.floor is None or few.floor is None or all_.floor >= few.floor
     left_out = set(all_.choices) - set(few.choices)
     assert few.floor is not None
@@ -68,3 +73,15 @@ def test_several_loops_on_a_side_map_better_than_the_declared_dataflow() -> None
     assert free.price.edp < fixed.price.edp
     assert max(len(unroll.loops) for unroll in free.mapping.spatial) > 1
     assert free.space.startswith("free dataflow: ")
+
+
+def test_what_a_register_cannot_hold_side_by_side_is_no_choice() -> None:
+    """A register of one partial sum serves a whole side: what lies there must be summed, so no output lies there."""
+    chip = read_chip("tpu_like_quad")
+    op = op_named("conv")
+    problem = streaming_problem(Mapper(WORKLOAD, chip, "edp", "free"), op, chip.core("core0"), chip)
+    found = spread(problem)
+    assert found.choices
+    for choice in found.choices:
+        summed = [loop.dim for unroll in choice if unroll.array_dim == "D2" for loop in unroll.loops]
+        assert set(summed) <= op.reduction

@@ -114,7 +114,7 @@ def drawn(
         core, op = problem.core, problem.op
         choices: tuple[Spatial, ...] = (fixed_spatial(op, core),)
         if dataflow == "free":
-            choices = spread(op, core, 10**6).choices
+            choices = spread(problem, 10**6).choices
         if len(choices) > MOST_CHOICES or (dataflow == "free" and len(choices) == 1):
             continue
         counted = [num_nests(problem, sizes_of(problem, choice)) for choice in choices]

@@ -127,7 +127,7 @@ def best_mapping(
     if (refused := beyond_reach(problem)) is not None:
         return refused
     run = _Run(problem, objective, math.inf if deadline is None else deadline)
-    free = spread(op, core, FREE_CHOICES if beam != 1 else QUICK_CHOICES) if spatial == "free" else None
+    free = spread(problem, FREE_CHOICES if beam != 1 else QUICK_CHOICES) if spatial == "free" else None
     choices = free.choices if free else (fixed_spatial(op, core),)
     run.explore_all(choices, beam, states)
     if run.best is None and deadline is not None:

@@ -10,9 +10,9 @@ import numpy as np
 
 from weft.cost.kernels import Floats, Ints
 from weft.mapper.space import compute_cycles, fixed_spatial
-from weft.model.chip import ArrayDim, Core
-from weft.model.mapping import Loop, Unroll
-from weft.model.workload import Op
+from weft.model.chip import ArrayDim
+from weft.model.mapping import Loop, Problem, Unroll
+from weft.model.workload import Op, Operand, volume
 
 FREE_CHOICES = 64
 """Most spatial choices weighed with a free dataflow, fewest array steps first."""
@@ -39,11 +39,18 @@ class Spread:
     floor: int | None
 
 
-def spread(op: Op, core: Core, most: int = FREE_CHOICES) -> Spread:
-    """The choices for one op on a core; at most `most` of them beside the declared dataflow."""
+def spread(problem: Problem, most: int = FREE_CHOICES) -> Spread:
+    """The choices for one op on a core; at most `most` of them beside the declared dataflow.
+
+    What an operand's innermost memory has no room for is none: an instance holds what it serves side by side.
+    """
+    op, core = problem.op, problem.core
     names = [dim for dim, size in op.dims if size > 1]
     sizes = np.array([op.size[dim] for dim in names], np.int64)
-    per_side = [_options(op, side) for side in core.array]
+    per_side = [
+        [loops for loops in _options(op, side) if not loops or _held(problem, (Unroll(side.name, loops),))]
+        for side in core.array
+    ]
     taken = np.zeros(1, np.int64)
     steps = np.full(1, float(sizes.prod()) if len(sizes) else 1.0)
     picks = np.zeros((1, 0), np.int64)
@@ -68,13 +75,38 @@ def spread(op: Op, core: Core, most: int = FREE_CHOICES) -> Spread:
     for row in picks.tolist():
         chosen = [options[pick] for options, pick in zip(per_side, row, strict=True)]
         unrolls = tuple(Unroll(side.name, loops) for side, loops in zip(core.array, chosen, strict=True) if loops)
-        found[unrolls] = compute_cycles(op, unrolls)
+        if _held(problem, unrolls):
+            found[unrolls] = compute_cycles(op, unrolls)
     fixed = fixed_spatial(op, core)
     ranked = sorted(found, key=lambda unrolls: (found[unrolls], str(unrolls)))
     if len(ranked) > most:
         floor = min(floor, found[ranked[most]])
     others = tuple(unrolls for unrolls in ranked[:most] if unrolls != fixed)
     return Spread((fixed, *others), there, None if floor == math.inf else math.floor(floor))
+
+
+def _held(problem: Problem, unrolls: tuple[Unroll, ...]) -> bool:
+    """Whether every operand's innermost memory has room for one copy of what an instance serves at once."""
+    return all(
+        _bits_served(problem, operand, unrolls) <= _bits_there(problem, operand) for operand in problem.op.operands
+    )
+
+
+def _bits_there(problem: Problem, operand: Operand) -> float:
+    place = problem.setting.of(operand.name)[0]
+    return math.inf if place.optional else problem.chip.memory(place.memory).size_bits
+
+
+def _bits_served(problem: Problem, operand: Operand, unrolls: tuple[Unroll, ...]) -> int:
+    """Bits of the first tile of an operand that one instance of its innermost memory serves."""
+    op, serves = problem.op, problem.setting.of(operand.name)[0].serves
+    along = {loop.dim: loop.factor for unroll in unrolls for loop in unroll.loops}
+    served = {loop.dim: loop.factor for unroll in unrolls if unroll.array_dim in serves for loop in unroll.loops}
+    elements = volume(operand.box({dim: (0, served.get(dim, 1)) for dim in op.size}))
+    width = problem.width(operand.name)
+    if operand.slot == "O" and any(along.get(dim, 1) < op.size[dim] for dim in op.reduction):
+        width = max(width, problem.core.accumulator_bits)  # sums are not done at once, and lie here meanwhile
+    return elements * width
 
 
 def _least(values: Floats, most: int) -> tuple[Ints, Ints]:
