@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -13,7 +13,7 @@ from weft.cost.cuts import Cut, served
 from weft.cost.kernels import CLASSES, Floats, Ints, axis_profiles, cut_rows
 from weft.cost.traffic import Pipe, pipes, shift_cycles
 from weft.model.mapping import Mapping, Place, Problem, Unroll
-from weft.model.workload import Axis, Operand
+from weft.model.workload import Operand
 
 ENERGY, EXPOSED, ENDS, BUSY = 0, 1, 2, 3
 """Columns of a cut's table; busy cycles of resource r are in column BUSY + r."""
@@ -132,12 +132,8 @@ def crossings(places: tuple[Place, ...]) -> list[tuple[int, int]]:
     return found
 
 
-def build(problem: Problem, spatial: tuple[Unroll, ...], lattice: Lattice, optimistic: bool = False) -> Tables:
-    """All tables of one problem under one spatial choice.
-
-    Along which dim halos are re-used is a matter of loop order, which a state does not tell. So re-use is left out,
-    and the tables bound from above; or, `optimistic`, each column is the least that re-use along any dim makes of it.
-    """
+def build(problem: Problem, spatial: tuple[Unroll, ...], lattice: Lattice) -> Tables:
+    """All tables of one problem under one spatial choice, without re-use of halos."""
     array = Mapping(spatial, (), ())
     names: dict[str, int] = {}
     kept: list[CutTable] = []
@@ -152,37 +148,8 @@ def build(problem: Problem, spatial: tuple[Unroll, ...], lattice: Lattice, optim
                     names.setdefault(pipe.port if pipe.flow == "link" else f"{pipe.name}.{pipe.port}", len(names))
             jobs.append((operand, lower, upper, cut))
     for operand, lower, upper, cut in jobs:
-        table = table_of(problem, array, lattice, names, operand, lower, upper, cut)
-        for dim in _halo_dims(problem, cut) if optimistic else ():
-            # A run as long as the whole dim re-uses at least what any shorter one does.
-            run = replace(cut, run=(dim, problem.op.size[dim] + 1))
-            table = _least_of(table, table_of(problem, array, lattice, names, operand, lower, upper, run))
-        kept.append(table)
+        kept.append(table_of(problem, array, lattice, names, operand, lower, upper, cut))
     return Tables(lattice, tuple(names), tuple(kept))
-
-
-def _halo_dims(problem: Problem, cut: Cut) -> tuple[str, ...]:
-    """Dims along which consecutive tiles may overlap: those that index an axis together.
-
-    Of a second copy any dim may ask for less: all steps of a run but its first may be clipped.
-    """
-    if cut.lower is None or cut.operand.slot == "O":
-        return ()
-    axes = [axis for axis in cut.operand.axes if may_reuse(problem, cut.lower, axis)]
-    return tuple(dict.fromkeys(term.dim for axis in axes for term in axis.terms))
-
-
-def may_reuse(problem: Problem, place: Place, axis: Axis) -> bool:
-    """Whether what an input's tiles take or move in a place may depend on the loop that runs along an axis."""
-    memory = problem.chip.memory(place.memory)
-    return memory.halo_reuse and (len(axis.terms) > 1 or memory.buffering == "double")
-
-
-def _least_of(one: CutTable, other: CutTable) -> CutTable:
-    """A table that says of each column the less of two (they differ in re-use only, so the ends are the same)."""
-    names = ("energy", "busy", "waits", "fresh")
-    least = {name: np.minimum(getattr(one, name), getattr(other, name)) for name in names}
-    return replace(one, **least)
 
 
 def table_of(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -15,8 +15,13 @@ from weft.cost.result import Price
 from weft.cost.tables import BUSY, ENDS, EXPOSED, CutTable, Tables, build, crossings
 from weft.cost.units import op_pj, passes
 from weft.mapper.kernels import ENERGY, LATENCY, ROOM, reachable_least, search
+from weft.mapper.runs import Nodes, Rows, num_nodes, rows_of, states_of
 from weft.mapper.space import compute_cycles, lattice, successors
 from weft.model.mapping import Loop, Mapping, Problem, Rest, Unroll
+from weft.model.workload import Operand
+
+MOST_NODES = 1 << 20
+"""Most nodes of a search; where halos are re-used, a lattice with more is thinned."""
 
 UNLIMITED = int(np.iinfo(np.int64).max)
 """Room for anything [bits]."""
@@ -27,6 +32,7 @@ class Packed:
     """A problem as the label search sees it; shapes as in `kernels.search`.
 
     Args:
+        nodes:    tile sizes, and where halos are re-used the loop that comes next.
         whole:    the lattice has every candidate (it was not thinned).
         memories: names of the columns of room.
         terms:    what crosses a cut, a row for each choice of sizes of the dims that index its operand: energy per
@@ -41,6 +47,7 @@ class Packed:
     problem: Problem
     spatial: tuple[Unroll, ...]
     tables: Tables
+    nodes: Nodes
     whole: bool
     memories: tuple[str, ...]
     digits: Ints
@@ -49,7 +56,6 @@ class Packed:
     cut_start: Ints
     cut_upper: Ints
     cut_table: Ints
-    states: Ints
     row_of: Ints
     visit_of: Ints
     first_row: Ints
@@ -69,8 +75,8 @@ class Packed:
 
     @property
     def size(self) -> int:
-        """States x stages."""
-        return len(self.states) * len(self.digits)
+        """Nodes x stages."""
+        return len(self.nodes.choice) * len(self.digits)
 
     def column_of(self, table: CutTable) -> int:
         """Which memory a cut fills: a column of room, or -1 at the array's own cut."""
@@ -99,7 +105,6 @@ def pack(
     problem: Problem,
     spatial: tuple[Unroll, ...],
     most: int,
-    optimistic: bool = False,
     objective: int = ROOM,
     beaten: Price | None = None,
     roomy: bool = False,
@@ -107,13 +112,19 @@ def pack(
 ) -> Packed:
     """The arrays of one spatial choice on a lattice of at most `most` states.
 
-    Args: optimistic: halo re-use as if it came along every dim at once, else as if there were none.
-          objective:  its number.   beaten: a mapping's price, near which bounds shall be tight; or None.
-          roomy:      memories hold anything.   deadline: cycles that a mapping may take.
+    Args: objective: its number.   beaten: a mapping's price, near which bounds shall be tight; or None.
+          roomy:     memories hold anything.   deadline: cycles that a mapping may take.
     """
     op = problem.op
     sizes, whole = lattice(op, spatial, most)
-    tables = build(problem, spatial, sizes, optimistic)
+    while (there := num_nodes(problem, sizes)) > max(MOST_NODES, 2 * sizes.num_states):
+        fewer, whole = lattice(op, spatial, sizes.num_states * MOST_NODES // there)
+        if fewer == sizes:
+            break
+        sizes = fewer
+    tables = build(problem, spatial, sizes)
+    rows = tuple(rows_of(problem, spatial, tables, operand, _growth_of(tables, operand)) for operand in op.operands)
+    tables = replace(tables, cuts=tuple(table for item in rows for table in item.tables))
     operands = [operand.name for operand in op.operands]
     places = [problem.setting.of(name) for name in operands]
     memories = sorted({place.memory for chain in places for place in chain[:-1]})
@@ -148,12 +159,14 @@ def pack(
         cut_start[x, depth + 1] = len(cut_table)
 
     row_of, visit_of = _coordinates(problem, tables)
+    nodes, row_of = states_of(sizes, row_of, rows, growth(sizes.sizes))
+    visit_of = visit_of[:, nodes.choice]
     first_row = np.cumsum([0, *(len(table.tile) for table in tables.cuts)], dtype=np.int64)
     first_visit = np.cumsum([0, *(len(table.visiting.visits) for table in tables.cuts)], dtype=np.int64)
     compute = compute_cycles(op, spatial) * passes(problem)
     active = active_pj_per_cycle(problem)
     joint = _joint(tables.resources, compute, active, objective, beaten, deadline)
-    least, first_least = _least(problem, tables, capacity, memories, joint)
+    least, first_least = _least(problem, tables, rows, capacity, memories, joint)
     start = np.zeros(fields, np.float64)
     start[0] = op_pj(problem) * op.iterations
     start[2] = problem.core.launch_cycles
@@ -162,15 +175,15 @@ def pack(
         problem,
         spatial,
         tables,
+        nodes,
         whole,
         tuple(memories),
         digits,
         stage_of,
-        growth(sizes.sizes),
+        nodes.grow,
         cut_start,
         np.array(cut_upper, np.int64),
         np.array(cut_table, np.int64),
-        sizes.states(),
         row_of,
         visit_of,
         first_row[:-1],
@@ -247,7 +260,7 @@ def find(packed: Packed, objective: int, beam: int, limit: float) -> Found:
         closed.append((int(closed_cut[record]), int(closed_at[record])))
         record = parents[record]
     closed.reverse()
-    return Found(_mapping(problem, packed.spatial, tables, packed.states, closed), reached, floor, made)
+    return Found(_mapping(problem, packed.spatial, tables, packed.nodes, closed), reached, floor, made)
 
 
 def _skew_of_one_fold(problem: Problem) -> int:
@@ -367,7 +380,15 @@ def _joint(
     return np.stack(rows)
 
 
-def _least(problem: Problem, tables: Tables, capacity: Ints, memories: list[str], joint: Floats) -> tuple[Floats, Ints]:
+def _growth_of(tables: Tables, operand: Operand) -> tuple[Ints, Ints]:
+    """How choices of the sizes of the dims that index an operand lead to one another."""
+    pairs = zip(tables.lattice.dims, tables.lattice.sizes, strict=True)
+    return growth(tuple(sizes for dim, sizes in pairs if dim in operand.dims))
+
+
+def _least(
+    problem: Problem, tables: Tables, by_operand: tuple[Rows, ...], capacity: Ints, memories: list[str], joint: Floats
+) -> tuple[Floats, Ints]:
     """float64[., 3 + R + K] and int64[X, L + 2]: the least that an operand adds once it has reached a place, by row.
 
     Each column by itself, so it is admissible; tiles that alone are more than a memory has are left out. No choice of
@@ -379,18 +400,13 @@ def _least(problem: Problem, tables: Tables, capacity: Ints, memories: list[str]
     first = np.full((len(problem.op.operands), depth + 2), -1, np.int64)
     parts: list[Floats] = []
     made = 0
-    for x, operand in enumerate(problem.op.operands):
+    for x, (operand, own) in enumerate(zip(problem.op.operands, by_operand, strict=True)):
         places = problem.setting.of(operand.name)
-        of_operand = [table for table in tables.cuts if table.operand == operand.name]
-        rows = np.arange(len(of_operand[0].tile))
-        inner = tuple(
-            sizes for dim, sizes in zip(tables.lattice.dims, tables.lattice.sizes, strict=True) if dim in operand.dims
-        )
-        grow = growth(inner)
+        rows = np.arange(len(own.nodes.choice))
         reached = {len(places): np.zeros((len(rows), columns), np.float64)}
         for place in range(len(places) - 1, -1, -1):
             least = np.full((len(rows), columns), math.inf)
-            for table in of_operand:
+            for table in own.tables:
                 if table.lower + 1 != place:
                     continue
                 visit = 0 if table.lower < 0 and operand.slot == "O" else len(table.visiting.visits) - 1
@@ -402,7 +418,7 @@ def _least(problem: Problem, tables: Tables, capacity: Ints, memories: list[str]
                     bits = table.room(rows, visit) * problem.width(operand.name)
                     through[bits > capacity[memories.index(places[table.lower].memory)]] = math.inf
                 least = np.minimum(least, through)
-            reachable_least(least, *grow)
+            reachable_least(least, *own.nodes.grow)
             reached[place] = least
         for place, least in reached.items():
             first[x, place] = made
@@ -448,21 +464,23 @@ def _mapping(
     problem: Problem,
     spatial: tuple[Unroll, ...],
     tables: Tables,
-    states: Ints,
+    nodes: Nodes,
     closed: list[tuple[int, int]],
 ) -> Mapping:
-    """The loop nest whose cuts are closed at the given states, in that order.
+    """The loop nest whose cuts are closed at the given nodes, in that order.
 
-    Between two states, loops that do not index the operand closed at the first come first: its tile then rests longer.
+    Between two nodes, loops that do not index the operand closed at the first come first: its tile then rests longer.
+    But the loop that a node says comes next does.
     """
     dims, op = tables.lattice.dims, problem.op
     dims_of = {operand.name: operand.dims for operand in op.operands}
-    here = states[0]
+    states = tables.lattice.states()
+    here, next_one = states[0], -1
     loops: list[Loop] = []
     rests: list[Rest] = []
     last: frozenset[str] = frozenset()
-    for cut, state in [*closed, (-1, len(states) - 1)]:
-        target = states[state]
+
+    def grow(target: Ints) -> None:
         grown = []
         for d, dim in enumerate(dims):
             if target[d] == here[d]:
@@ -470,8 +488,16 @@ def _mapping(
             whole = target[d] == states[-1][d]
             factor = math.ceil(op.size[dim] / here[d]) if whole else target[d] // here[d]
             grown.append(Loop(dim, int(factor)))
-        loops += sorted(grown, key=lambda loop: (loop.dim in last, dims.index(loop.dim)))
-        here = target
+        loops.extend(sorted(grown, key=lambda loop: (loop.dim in last, dims.index(loop.dim))))
+
+    for cut, node in [*closed, (-1, len(nodes.choice) - 1)]:
+        target = states[nodes.choice[node]]
+        if next_one >= 0 and (target != here).any():
+            ahead = states[nodes.choice[next_one]]
+            grow(ahead)
+            here = ahead
+        grow(target)
+        here, next_one = target, nodes.leads[node]
         if cut < 0:
             continue
         table = tables.cuts[cut]

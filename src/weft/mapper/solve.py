@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from weft.cost.legal import broken
 from weft.cost.price import active_pj_per_cycle, price
 from weft.cost.result import Price
-from weft.cost.tables import BUSY, EXPOSED, may_reuse
+from weft.cost.tables import BUSY, EXPOSED
 from weft.cost.units import op_pj, passes
 from weft.mapper.fit import fit
 from weft.mapper.kernels import EDP, ENERGY, LATENCY
 from weft.mapper.pack import Packed, find, pack
+from weft.mapper.runs import reuses_halos
 from weft.mapper.space import STATE_LIMIT, compute_cycles, fixed_spatial, num_states
 from weft.mapper.spread import FREE_CHOICES, spread
 from weft.model.mapping import Mapping, Problem, Unroll
@@ -142,17 +143,17 @@ def best_mapping(
         run.explore_all(choices, beam, states)
     if run.best is None:
         # A narrow beam may lose the only mappings that fit: then look for room alone.
-        answers = [fit(problem, choice, min(states, RUNGS[0])) for choice in choices]
+        # What a second copy may leave out is a matter of which loop comes next: a small lattice lacks some.
+        answers = [
+            fit(problem, choice, states if reuses_halos(problem) else min(states, RUNGS[0])) for choice in choices
+        ]
         for choice, answer in zip(choices, answers, strict=True):
             if isinstance(answer, Mapping):
                 run.consider(answer)
                 run.explore(choice, beam, states)
         if run.best is None:
             tight = [answer for answer in answers if isinstance(answer, Infeasible)]
-            nearest = min(tight, key=lambda answer: (answer.needs_bits or 0) / (answer.has_bits or 1))
-            # With re-use a second copy may be smaller than `fit` counts it.
-            reuse = "without re-use of halos, " if _reuses_halos(problem) else ""
-            return replace(nearest, reason=reuse + nearest.reason)
+            return min(tight, key=lambda answer: (answer.needs_bits or 0) / (answer.has_bits or 1))
     sizes = "divisors and ceil(n/k)" if run.whole else "a thinned choice of divisors"
     mapping, priced = run.best
     assert not broken(problem, mapping), f"{mapping} of {op.name} on {core.name} must keep the rules of mappings"
@@ -205,13 +206,12 @@ class _Run:
         """What a label must not exceed: a tie may pass, in whatever order its terms are summed."""
         return self.reached * (1 + ROUNDING)
 
-    def consider(self, mapping: Mapping, sure: bool = True) -> None:
-        """Keeps a mapping if it is the best so far. `sure`: what it was made from says that it fits."""
+    def consider(self, mapping: Mapping) -> None:
+        """Keeps a mapping if it is the best so far."""
         priced = price(self.problem, mapping)
         if priced.latency_cycles > self.deadline:
             return
-        better = self.best is None or value(priced, self.objective) < value(self.best[1], self.objective)
-        if better and (sure or not broken(self.problem, mapping)):
+        if self.best is None or value(priced, self.objective) < value(self.best[1], self.objective):
             self.best = mapping, priced
 
     def explore_all(self, choices: tuple[tuple[Unroll, ...], ...], beam: int, states: int) -> None:
@@ -234,7 +234,7 @@ class _Run:
         what tiles share moves once), and what comes at the ends never shrinks. So each column is least where all its
         tiles are the largest, or the smallest, with room for any.
         """
-        packed = pack(self.problem, choice, 1, optimistic=_reuses_halos(self.problem), roomy=True)
+        packed = pack(self.problem, choice, 1, roomy=True)
         return _root_bound(packed, self.objective)
 
     def explore(self, choice: tuple[Unroll, ...], beam: int, states: int) -> None:
@@ -249,42 +249,25 @@ class _Run:
                 break
         if first and beam != 1 and floor < self.reached * (1 - ROUNDING):
             floor = self._search(packed, beam)
-        if _reuses_halos(self.problem):
-            # Without re-use the tables say too much, so what they leave out may be better: with all of it, too little.
-            packed = self._pack(choice, states, optimistic=True)
-            floor = self._search(packed, beam, relaxed=True)
         self.whole &= packed.whole
         self.size += packed.size
         self.floors[choice] = floor
 
-    def _pack(self, choice: tuple[Unroll, ...], states: int, optimistic: bool = False) -> Packed:
+    def _pack(self, choice: tuple[Unroll, ...], states: int) -> Packed:
         beaten = self.best[1] if self.best else None
         objective = OBJECTIVES[self.objective]
-        return pack(self.problem, choice, states, optimistic, objective, beaten, deadline=self.deadline)
+        return pack(self.problem, choice, states, objective, beaten, deadline=self.deadline)
 
-    def _search(self, packed: Packed, beam: int, relaxed: bool = False) -> float:
-        """Searches once; a value that no mapping of the lattice beats but those considered.
-
-        relaxed: the tables say too little, so that even the mapping found bounds others only by what they say of it.
-        """
+    def _search(self, packed: Packed, beam: int) -> float:
+        """Searches once; a value that no mapping of the lattice beats but those considered."""
         bound = _root_bound(packed, self.objective)
         if bound > self.limit or bound == math.inf:
             return bound
         found = find(packed, OBJECTIVES[self.objective], beam, self.limit)
         self.evaluated += found.made
         if found.mapping is not None:
-            self.consider(found.mapping, sure=not relaxed)
-        return max(bound, min(found.floor, found.value) if relaxed else found.floor)
-
-
-def _reuses_halos(problem: Problem) -> bool:
-    """Whether what some input's tiles take or move below its last place is a matter of which loop runs next."""
-    return any(
-        may_reuse(problem, place, axis)
-        for operand in problem.op.inputs
-        for place in problem.setting.of(operand.name)[:-1]
-        for axis in operand.axes
-    )
+            self.consider(found.mapping)
+        return max(bound, found.floor)
 
 
 def _root_bound(packed: Packed, objective: Objective) -> float:

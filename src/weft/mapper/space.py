@@ -146,14 +146,16 @@ def successors(options: tuple[tuple[int, ...], ...]) -> list[list[list[int]]]:
     """For each dim and candidate, the next larger candidates: multiples of it (or the whole), none through another."""
     result: list[list[list[int]]] = []
     for sizes in options:
-        last = len(sizes) - 1
-
-        def above(i: int, sizes: tuple[int, ...] = sizes, last: int = last) -> list[int]:
-            return [j for j in range(i + 1, last + 1) if sizes[j] % sizes[i] == 0 or j == last]
-
-        per_dim: list[list[int]] = []
-        for i in range(len(sizes)):
-            direct = [j for j in above(i) if not any(j in above(k) for k in above(i) if k < j)]
-            per_dim.append(direct)
-        result.append(per_dim)
+        above = [multiples(sizes, i) for i in range(len(sizes))]
+        result.append([[j for j in above[i] if not any(j in above[k] for k in above[i])] for i in range(len(sizes))])
     return result
+
+
+def multiples(sizes: tuple[int, ...], number: int) -> list[int]:
+    """The larger candidates of a dim that are multiples of one, and the whole.
+
+    >>> multiples((1, 2, 3, 4, 7), 1)
+    [3, 4]
+    """
+    last = len(sizes) - 1
+    return [j for j in range(number + 1, last + 1) if sizes[j] % sizes[number] == 0 or j == last]
