@@ -65,10 +65,19 @@ def test_each_key_that_stands_in_a_comment_can_be_put_in(tmp_path):
     lines = TEMPLATE.read_text("utf-8").splitlines()
     path = tmp_path / "chip.yaml"
     put_in = set()
-    for number, line in enumerate(lines):
-        written = re.fullmatch(r"( +)# (([a-z_]+): .+)", line)
+    for number, line in enumerate(lines[lines.index("") :], lines.index("")):
+        written = re.fullmatch(r"( *)# (([a-z_]+): .+)", line)
         if written:
             path.write_text("\n".join([*lines[:number], written[1] + written[2], *lines[number + 1 :]]))
             assert read_chip(path) != read_chip(TEMPLATE)
             put_in.add(written[3])
-    assert put_in == {"clock", "halo_reuse", "op_precision", "active_power", "launch", "systolic", "channel"}
+    assert put_in == {
+        "clock",
+        "halo_reuse",
+        "op_precision",
+        "active_power",
+        "launch",
+        "systolic",
+        "channel",
+        "transfers",
+    }

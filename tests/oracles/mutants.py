@@ -6,6 +6,8 @@ Every mutant must be caught by the rules or by the replay, so each is made such 
 - an event one cycle late only where no resource takes its events in another order then: it could start earlier;
 - a transfer longer or shorter, bits, boxes, rates, ends that do not follow from the rest: no second value is right;
 - a memory, link or port with the least bit less than the schedule uses of it at its peak;
+- a chip with one transfer engine less than run at a time, or a longer set-up;
+- a multicast without one of its receivers, or with a lane that it shares booked once more;
 - two neighbours of one resource's order that started at different cycles, exchanged: the times cannot stay.
 
 What may be right all the same is left out: a longer task (its duration is given), a moved event that changes orders.
@@ -64,20 +66,27 @@ def order_mutants(
     orders: Orders, times: dict[int, tuple[int, int]], *, seed: int = 0, limit: int | None = None
 ) -> Iterator[tuple[str, Orders]]:
     """Orders with two neighbours exchanged that did not start at the same cycle: their replay must not give `times`."""
-    sites = [
-        (kind, position, place)
+    queues = [
+        (kind, position, f"{kind} {name}", queue)
         for kind in ("cores", "lanes", "ports", "memories")
-        for position, (_, queue) in enumerate(getattr(orders, kind))
-        for place, (first, second) in enumerate(pairwise(queue))
+        for position, (name, queue) in enumerate(getattr(orders, kind))
+    ]
+    queues.append(("engines", 0, "engines", orders.engines))
+    sites = [
+        (*queue, place)
+        for queue in queues
+        for place, (first, second) in enumerate(pairwise(queue[3]))
         if times[first][0] != times[second][0]
     ]
     random.Random(seed).shuffle(sites)
-    for kind, position, place in sites[:limit]:
-        queues = list(getattr(orders, kind))
-        name, queue = queues[position]
+    for kind, position, called, queue, place in sites[:limit]:
         first, second = queue[place : place + 2]
-        queues[position] = (name, (*queue[:place], second, first, *queue[place + 2 :]))
-        yield f"{second} before {first} on {kind} {name}", replace(orders, **{kind: tuple(queues)})
+        other: Any = (*queue[:place], second, first, *queue[place + 2 :])
+        if kind != "engines":
+            named = list(getattr(orders, kind))
+            named[position] = (named[position][0], other)
+            other = tuple(named)
+        yield f"{second} before {first} on {called}", replace(orders, **{kind: other})
 
 
 def settled(workload: Workload, chip: Chip, schedule: Schedule) -> Schedule:
@@ -164,6 +173,12 @@ def _of_events(workload: Workload, chip: Chip, schedule: Schedule) -> Iterator[M
         faster = tuple(replace(load, rate=load.rate + Fraction(1, 1000)) for load in transfer.lanes)
         yield _one(chip, schedule, "transfers", transfer.id, lanes=faster)
         yield _one(chip, schedule, "transfers", transfer.id, ports=transfer.ports[1:])
+        yield _one(chip, schedule, "transfers", transfer.id, lanes=(*transfer.lanes, transfer.lanes[0]))
+        for place in range(len(transfer.routes) if len(transfer.routes) > 1 else 0):
+            fewer = (*transfer.routes[:place], *transfer.routes[place + 1 :])
+            made = (*transfer.residencies[:place], *transfer.residencies[place + 1 :])
+            yield _one(chip, schedule, "transfers", transfer.id, routes=fewer, residencies=made)
+            yield _one(chip, schedule, "transfers", transfer.id, routes=fewer)
         for by in (-1, 1):
             yield _lasting(workload, chip, schedule, transfer, by)
 
@@ -205,7 +220,8 @@ def _late(workload: Workload, chip: Chip, schedule: Schedule, event: Task | Tran
     def make() -> Mutant | None:
         late = moved(workload, chip, schedule, event.id, 1)
         before, after = orders(schedule, chip), orders(late, chip)
-        same = all(getattr(before, kind) == getattr(after, kind) for kind in ("cores", "lanes", "ports", "memories"))
+        kinds = ("cores", "lanes", "ports", "memories", "engines")
+        same = all(getattr(before, kind) == getattr(after, kind) for kind in kinds)
         return Mutant(f"event {event.id} one cycle late", chip, late) if same else None
 
     return make
@@ -290,6 +306,13 @@ def _of_the_chip(chip: Chip, schedule: Schedule) -> Iterator[Make]:
             lanes[lane.link, lane.lane].append((event.start, event.end, lane.rate))
         for port in event.ports:
             ports[port.memory, port.port].append((event.start, event.end, port.rate))
+    running = _peak([(move.start, move.end, 1) for move in schedule.transfers])
+    if running > 1:
+        fewer = replace(chip, transfer_engines=running - 1)
+        yield _on(f"{running - 1} transfer engines", fewer, schedule)
+    if running:
+        longer = replace(chip, transfer_setup_cycles=chip.transfer_setup_cycles + 1)
+        yield _on("a longer set-up", longer, schedule)
     for name, holds in rooms.items():
         peak = _peak(holds)
         if peak:

@@ -110,6 +110,14 @@ def test_power_becomes_energy_per_cycle(folder):
     assert chip.static_pj_per_cycle == 2e-3 / 1e9 * 1e12
 
 
+def test_transfers_are_free_to_start_unless_the_chip_says_more(folder):
+    chip = read_chip("chip.yaml")
+    assert (chip.transfer_engines, chip.transfer_setup_cycles) == (None, 0)
+    Path("chip.yaml").write_text(CHIP + "transfers: {engines: 2, setup: 16 cycle}\n")
+    chip = read_chip("chip.yaml")
+    assert (chip.transfer_engines, chip.transfer_setup_cycles) == (2, 16)
+
+
 def test_a_systolic_array_names_its_sides(folder):
     text = CHIP.replace("from: core.yaml", "from: core.yaml, systolic: {rows: D1, columns: D2, stationary: W}")
     Path("chip.yaml").write_text(text)

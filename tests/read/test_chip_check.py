@@ -43,6 +43,13 @@ def test_names_stand_for_one_thing(chip):
     ]
 
 
+def test_transfers_have_an_engine_and_no_negative_set_up(chip):
+    assert check_chip(replace(chip, transfer_engines=0, transfer_setup_cycles=-1)) == [
+        "there must be a transfer engine at least, not 0",
+        "the set-up of a transfer must be at least 0 cycles, not -1",
+    ]
+
+
 def test_what_is_named_is_there(chip):
     assert check_chip(replace(chip, outermost="disk")) == ["the outermost memory must be one of the chip's, not 'disk'"]
     everything = frozenset({"I", "W", "O"})

@@ -657,6 +657,19 @@ def test_a_core_file_that_several_cores_name_is_complained_of_once():
     ]
 
 
+def test_what_transfers_may_say_is_checked():
+    assert complaint(GOOD + "transfers: {engines: 0, setup: -1 cycle}\n").splitlines() == [
+        "chip.yaml:45: engines must be a positive whole number, not 0; for example 32",
+        "chip.yaml:45: setup must be at least 0, not '-1 cycle'; for example '20 cycle'",
+    ]
+    assert complaint(GOOD + "transfers: {engine: 2}\n") == (
+        "chip.yaml:45: a key must be one that is known here, not 'engine'; did you mean 'engines'?"
+    )
+    assert complaint(GOOD + "transfers: 2\n") == (
+        "chip.yaml:45: transfers must be a mapping, not 2; for example 'transfers: {engines: 2, setup: 16 cycle}'"
+    )
+
+
 @pytest.mark.parametrize("times", [0, 2], ids=["missing", "doubled"])
 def test_a_chip_with_any_line_missing_or_doubled_reads_or_gives_lines(times):
     lines = GOOD.splitlines(keepends=True)

@@ -134,6 +134,7 @@ def features(workload: Workload, chip: Chip, solution: Solution) -> set[str]:
         ),
         "exclusive": any(count > 1 for count in users.values()),
         "full duplex": any(lane.link in duplex for event in _events(schedule) for lane in event.lanes),
+        "engines": chip.transfer_engines is not None and len(schedule.transfers) > chip.transfer_engines,
         "set-up": any(move.setup_cycles for move in schedule.transfers),
         "in parallel": any(
             a.start < b.end and b.start < a.end for a in schedule.tasks for b in schedule.tasks if a.id < b.id
@@ -159,6 +160,7 @@ SHARES = {
     "streamed over hops": 0.12,
     "exclusive": 0.25,
     "full duplex": 0.5,
+    "engines": 0.3,
     "set-up": 0.4,
     "in parallel": 0.35,
 }

@@ -383,6 +383,8 @@ def make_chip(seed: int) -> Chip:
         "dram",
         base_clock_hz=rng.choice((10**9, 10**9, 15 * 10**8)),
         static_pj_per_cycle=rng.choice((0.0, 3.0)),
+        transfer_engines=rng.choice((None, None, None, 1, 2, 3)),
+        transfer_setup_cycles=rng.choice((0, 0, 1, 4)),
     )
     wrong = check_chip(chip)
     assert not wrong, wrong

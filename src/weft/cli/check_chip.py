@@ -27,6 +27,7 @@ def show_chip(screen: Console, chip: Chip, verbose: bool) -> None:
         ("peak", f"{peak_macs_per_cycle(chip):,.0f} MACs/cycle"),
         ("precision", f"{bits.input_bits}-bit I, {bits.weight_bits}-bit W, {bits.output_bits}-bit O by default"),
         ("folds", ", ".join(sorted(chip.folds)) or "nothing"),
+        *(("transfers", text) for text in _transfers(chip)),
         *(("note", note) for note in chip.notes),
         *(("idle", f"{name}: in no core's levels, so nothing lies there; transfers pass") for name in idle(chip)),
         *(("assumed", f"{memory.name}: {memory.assumed}") for memory in chip.memories if memory.assumed),
@@ -51,6 +52,13 @@ def show_chip(screen: Console, chip: Chip, verbose: bool) -> None:
     if not verbose and len(groups) < len(chip.cores):
         screen.print()
         screen.print("Lines stand for all that are alike; -v lists each.")
+
+
+def _transfers(chip: Chip) -> list[str]:
+    """What a chip says of its transfers, in words; nothing where it says nothing."""
+    most = [] if chip.transfer_engines is None else [f"at most {chip.transfer_engines} at a time"]
+    wait = [f"set up in {chip.transfer_setup_cycles:,} cycles"] if chip.transfer_setup_cycles else []
+    return [", ".join(most + wait)] if most or wait else []
 
 
 def arrays(chip: Chip) -> str:

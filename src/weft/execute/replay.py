@@ -32,7 +32,7 @@ class Event:
 
     Args:
         id:       event number.     duration: cycles from its start to its end.
-        core:     the core of a task.
+        core:     the core of a task; a transfer has none, and takes an engine where the chip says how many there are.
         reads, makes: ids of residencies.
         workspace: (memory, bits) held while it runs.
         ports, lanes: rates booked while it runs.
@@ -71,7 +71,8 @@ class Holding:
 class Orders:
     """A schedule without times: what happens, and in which order each resource takes its events.
 
-    An event takes its turn on its core, on each lane and port it books, and in each memory where it takes room.
+    An event takes its turn on its core, on each lane and port it books, and in each memory where it takes room; a
+    transfer also among all transfers, where the chip has so many engines and no more.
     """
 
     events: tuple[Event, ...]
@@ -80,6 +81,7 @@ class Orders:
     lanes: tuple[tuple[tuple[str, str], tuple[int, ...]], ...]
     ports: tuple[tuple[tuple[str, str], tuple[int, ...]], ...]
     memories: tuple[tuple[str, tuple[int, ...]], ...]
+    engines: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,7 @@ def orders(schedule: Schedule, chip: Chip) -> Orders:
         tuple(sorted((name, tuple(queue)) for name, queue in lanes.items())),
         tuple(sorted((name, tuple(queue)) for name, queue in ports.items())),
         tuple(sorted((name, tuple(queue)) for name, queue in memories.items())),
+        () if chip.transfer_engines is None else tuple(event.id for event in events if event.core is None),
     )
 
 
@@ -175,9 +178,9 @@ def replay(orders: Orders, chip: Chip) -> dict[int, tuple[int, int]]:
     """When each event starts and ends if everything starts as early as the orders allow.
 
     An event starts at the first cycle at which: all that it reads has been made; earlier copies of what it makes have
-    left; its core is idle; on each of its resources all events before it have started; each lane and port has its rate
-    left; each memory has room for what it makes and works on. Room is released when the last reader of a residency
-    has ended (its writer, where none reads it); at one cycle releases come before starts.
+    left; its core is idle, or an engine is; on each of its resources all events before it have started; each lane and
+    port has its rate left; each memory has room for what it makes and works on. Room is released when the last reader
+    of a residency has ended (its writer, where none reads it); at one cycle releases come before starts.
 
     Returns: (start, end) by event id; an event that waits for ever is missing.
     """
@@ -202,7 +205,7 @@ def _without_times(item: Task | Transfer, earlier: dict[int, tuple[int, ...]]) -
 class _Resource:
     """Something with so many whole units, given to events in one order.
 
-    Cores and exclusive lanes have one unit, lanes and ports their rate, memories their bits.
+    Cores and exclusive lanes have one unit, lanes and ports their rate, memories their bits, a chip its engines.
     """
 
     __slots__ = ("free", "name", "queue", "turn", "unit")
@@ -237,6 +240,9 @@ class _Machine:
         self.resources: list[_Resource] = []
         self.rooms: dict[str, _Resource] = {}
         self._add_cores(orders)
+        if chip.transfer_engines is not None:
+            moves = orders.engines
+            self._add(_Resource("the transfers", chip.transfer_engines, "engines", moves), dict.fromkeys(moves, 1))
         self._add_rates(orders, chip)
         self._add_memories(orders, chip)
         self.readers: dict[int, list[int]] = {holding.id: [] for holding in orders.holdings}

@@ -272,6 +272,8 @@ class Chip:
         folds:     ONNX operators that cores do on the way out of a producer (activation, batch normalisation).
         static_pj_per_cycle: energy per base cycle, whatever runs [pJ].
         source:    where its numbers come from.
+        transfer_engines: transfers that may run at one time; None: as many as links and ports carry.
+        transfer_setup_cycles: base cycles before a transfer's first bit leaves.
     """
 
     name: str
@@ -285,6 +287,8 @@ class Chip:
     static_pj_per_cycle: float = 0.0
     source: str = ""
     notes: tuple[str, ...] = ()
+    transfer_engines: int | None = None
+    transfer_setup_cycles: int = 0
 
     def __hash__(self) -> int:
         """By its names: chips are keys of look-ups that are made all the time."""
@@ -396,6 +400,10 @@ def _wrong_sizes(chip: Chip) -> list[str]:
     wrong: list[str] = []
     if chip.base_clock_hz < 1:
         wrong.append(f"the base clock must be positive, not {chip.base_clock_hz}")
+    if chip.transfer_engines is not None and chip.transfer_engines < 1:
+        wrong.append(f"there must be a transfer engine at least, not {chip.transfer_engines}")
+    if chip.transfer_setup_cycles < 0:
+        wrong.append(f"the set-up of a transfer must be at least 0 cycles, not {chip.transfer_setup_cycles}")
     for memory in chip.memories:
         if memory.size_bits < 1:
             wrong.append(f"memory '{memory.name}': size must be positive, not {memory.size_bits}")

@@ -93,7 +93,7 @@ class Transfer:
         id:       event number.
         routes:   one per receiver, all from one source; memories between are passed (cut-through).
         bits:     of the box;     rate: bits per base cycle.
-        setup_cycles: latency of the longest route's links, part of [start, end).
+        setup_cycles: the chip's set-up and the latency of the longest route's links, part of [start, end).
         sources:  ids of the residencies read; together they hold the box.
         residencies: ids of those made, one per route, in the order of `routes`.
     """

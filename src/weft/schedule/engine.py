@@ -76,6 +76,7 @@ class Engine:
         self.space = {memory.name: SpaceLine(memory.size_bits) for memory in chip.memories}
         self.lanes: dict[str, RateLine] = {}
         self.ports: dict[tuple[str, str], RateLine] = {}
+        self.engines = RateLine(chip.transfer_engines or 0)
         self.tasks: list[Task] = []
         self.transfers: list[Transfer] = []
         self.held: list[Held] = []
@@ -264,6 +265,8 @@ class Engine:
                     continue
                 lines = [(self._lane(*at), rate * way.lanes.count(at)) for at in dict.fromkeys(way.lanes)]
                 lines += [(self._port(*at), rate * way.ports.count(at)) for at in dict.fromkeys(way.ports)]
+                if self.chip.transfer_engines:
+                    lines.append((self.engines, 1))
                 start = self._window(space, duration, lines)
                 if best is None or start + duration < best[1]:
                     best = (start, start + duration, rate, way)
@@ -271,6 +274,7 @@ class Engine:
             raise Stuck(Infeasible(tensor, f"no links lead from '{source}' to '{target}'"))
         start, end, rate, way = best
         event = self._next_event()
+        self.engines.book(start, end, 1)
         for link, lane in way.lanes:
             self._lane(link, lane).book(start, end, rate)
         for memory, port in way.ports:

@@ -17,7 +17,8 @@ class Way:
 
     Args:
         lanes: (link, lane) per hop.     ports: (memory, port), one reading and one writing per hop.
-        rate:  most that all of them carry at once [rate units].     setup_cycles: latency of its links [base cycles].
+        rate:  most that all of them carry at once [rate units].
+        setup_cycles: the chip's and its links' [base cycles].
     """
 
     route: Route
@@ -64,7 +65,7 @@ class Fabric:
         # A lane or port that the route uses twice (through a channel that all share) carries the rate twice.
         rates = [self.lane_rate[name] // lanes.count((name, lane)) for name, lane in lanes]
         rates += [self.port_rate[at] // ports.count(at) for at in ports]
-        setup = sum(
+        setup = self.chip.transfer_setup_cycles + sum(
             math.ceil(Fraction(self.link[name].latency_cycles * self.chip.base_clock_hz, self.link[name].clock_hz))
             for name in route.links
         )

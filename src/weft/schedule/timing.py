@@ -184,6 +184,8 @@ def _needs(
         made = event.writes.residencies
     else:
         made = event.residencies
+        if chip.transfer_engines is not None:
+            need["engines"], capacity["engines"] = 1, chip.transfer_engines
     for residency_id in made:
         residency = by_id[residency_id]
         room[residency.memory] = room.get(residency.memory, 0) + residency.bits

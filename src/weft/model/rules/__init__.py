@@ -46,7 +46,7 @@ RULES: tuple[Rule, ...] = (
     Rule("a transfer books the lanes of its routes", movement.transfers_book_their_lanes),
     Rule("a transfer books ports of the memories on its routes", movement.transfers_book_their_ports),
     Rule("a transfer moves the bits of its box", movement.transfers_move_their_bits),
-    Rule("a transfer waits for the latency of its links", movement.transfers_wait_for_their_links),
+    Rule("a transfer waits for its set-up and the latency of its links", movement.transfers_wait_for_their_links),
     Rule("a transfer takes the time of its bits at its rate", movement.transfers_take_their_time),
     Rule("a streaming task books a way to its data", movement.streams_have_a_way),
     # room and rates
@@ -55,6 +55,7 @@ RULES: tuple[Rule, ...] = (
     Rule("rates on a link sum to at most its bandwidth", room.links_carry_their_rate),
     Rule("rates on a port sum to at most its bandwidth", room.ports_carry_their_rate),
     Rule("an exclusive link serves one at a time", room.exclusive_links_serve_one_at_a_time),
+    Rule("a transfer has an engine of the chip for itself", room.transfers_have_an_engine),
 )
 
 

@@ -36,7 +36,7 @@ def routes_are_a_tree(case: Case) -> Facts:
         if len(starts) == 1 and not again:
             yield None
         else:
-            has = f"{', '.join(again)} again" if again else f"sources {', '.join(sorted(starts))}"
+            has = f"sources {', '.join(sorted(starts))}" if len(starts) > 1 else f"{', '.join(again)} again"
             yield Fault(named(transfer), transfer.start, "one source, and each memory entered once", has)
 
 
@@ -118,13 +118,14 @@ def transfers_move_their_bits(case: Case) -> Facts:
 
 
 def transfers_wait_for_their_links(case: Case) -> Facts:
-    """Set-up is the latency of every link on the longest route, each rounded up to base cycles."""
+    """Set-up is the chip's own and the latency of every link on the longest route, each rounded up to base cycles."""
     setups = {
         link.name: _rounded_up(Fraction(link.latency_cycles * case.chip.base_clock_hz, link.clock_hz))
         for link in case.chip.links
     }
     for transfer in case.schedule.transfers:
-        setup = max(sum(setups[link] for link in route.links) for route in transfer.routes)
+        setup = case.chip.transfer_setup_cycles
+        setup += max(sum(setups[link] for link in route.links) for route in transfer.routes)
         if transfer.setup_cycles == setup:
             yield None
         else:

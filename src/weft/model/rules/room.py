@@ -97,6 +97,19 @@ def exclusive_links_serve_one_at_a_time(case: Case) -> Facts:
                 yield Fault(f"lane {lane}", cycle, f"to serve {users} at a time", "room for 1: it is exclusive")
 
 
+def transfers_have_an_engine(case: Case) -> Facts:
+    """At every instant there are at most as many transfers as the chip has engines, where it says how many."""
+    engines = case.chip.transfer_engines
+    if engines is None:
+        return
+    for peak in peaks(((move.start, move.end, 1) for move in case.schedule.transfers), engines):
+        if peak is None:
+            yield None
+        else:
+            cycle, running = peak
+            yield Fault("transfers", cycle, f"{running} engines", str(engines))
+
+
 def _exclusive_lanes(case: Case, event: Task | Transfer) -> Iterator[str]:
     """Lanes of exclusive links, each once however many loads one event has on it."""
     yield from sorted({load.lane for load in event.lanes if case.links[load.link].exclusive})

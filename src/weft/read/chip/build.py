@@ -51,6 +51,8 @@ def build(form: ChipForm, document: Document) -> Chip:
         static_pj_per_cycle=_pj_per_cycle(form.static_power, form.clock),
         source=form.source,
         notes=tuple(form.notes),
+        transfer_engines=form.transfers.engines,
+        transfer_setup_cycles=form.transfers.setup,
     )
     if document.sound():
         _check_reach(chip, document)

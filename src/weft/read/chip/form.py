@@ -193,6 +193,15 @@ class PrecisionForm(Form):
     outputs: Bits = 8
 
 
+class TransfersForm(Form):
+    """What moves data between memories, beside links and ports."""
+
+    engines: Count | None = Field(
+        default=None, description="transfers under way at one time; no limit where it is not given"
+    )
+    setup: Cycles = Field(default=0, description="base cycles before a transfer's first bit leaves")
+
+
 class ChipForm(Form):
     """A chip: cores, shared memories and the links that join them."""
 
@@ -203,6 +212,7 @@ class ChipForm(Form):
     precision: PrecisionForm = PrecisionForm()
     folds: list[str] = Field([], description="ONNX operators that cores do on the way out of a producer")
     static_power: Power = Field(0.0, description="always drawn, whatever runs")
+    transfers: TransfersForm = TransfersForm()
     outermost: str = Field(description="the memory that holds the network's inputs, weights and outputs")
     memories: dict[Name, MemoryForm] = Field(min_length=1, description="shared by cores")
     cores: dict[Name, CoreForm] = Field(min_length=1)
@@ -288,6 +298,7 @@ _EXAMPLES = {
     "source": "where the numbers come from",
     "clock": "1 GHz",
     "precision": "{inputs: 8 bit, weights: 8 bit, outputs: 8 bit}",
+    "transfers": "{engines: 2, setup: 16 cycle}",
     "outermost": "dram",
     "memories": "{dram: ...}",
     "cores": "{core0: ...}",
@@ -365,6 +376,7 @@ def _keys_at(loc: Loc) -> list[str]:
     forms: dict[tuple[str, ...], type[Form]] = {
         (): ChipForm,
         ("precision",): PrecisionForm,
+        ("transfers",): TransfersForm,
         ("memories",): MemoryForm,
         ("memories", "ports"): PortForm,
         ("cores",): CoreForm,
