@@ -38,6 +38,15 @@ def run(
         typer.Option("--out", metavar="DIR", help="The run folder; by default weft-runs/<model>-<chip>-<hash>."),
     ] = None,
     json: o.JsonFile = None,
+    numerics: Annotated[
+        str,
+        typer.Option(
+            "--numerics",
+            metavar="HOW",
+            help="Execute the schedule against ONNX Runtime: on, off, or auto (where it takes at most some 20 s).",
+            autocompletion=o.one_of("auto", "on", "off"),
+        ),
+    ] = "auto",
     no_cache: o.NoCache = False,
     verbose: o.Verbose = False,
     debug: o.Debug = False,
@@ -68,6 +77,7 @@ def run(
             budget=budget,
             progress=progress,
             cache=not no_cache,
+            numerics=numerics,
         )
     if isinstance(result, InfeasibleResult):
         write_json(result.to_json(), json)
@@ -81,6 +91,7 @@ def run(
         "dims": dims,
         "precision": precision,
         "budget": budget,
+        "numerics": numerics,
     }
     folder: Path | None = None
     unwritten: OptionError | None = None
@@ -94,6 +105,7 @@ def run(
         raise unwritten
     if result.proof.ok:
         return DONE
-    broken = len(result.proof.violations) + len(result.proof.replay_differences)
+    failed = result.proof.numerics.status == "failed"
+    broken = len(result.proof.violations) + len(result.proof.replay_differences) + failed
     complain(f"error in weft itself: the schedule is not proved ({broken} findings, see above); please report it")
     return OURS

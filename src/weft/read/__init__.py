@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,27 @@ def load(model: str | Any, dims: Mapping[str, int] | None = None) -> Workload:
         f"a network must be a zoo name or the path of an .onnx or .pt2 file, not '{model}'",
         remedy=f"did you mean '{near}'?" if near else suggestion(model, zoo.names()),
     )
+
+
+def with_values(model: str | Any) -> Any | None:
+    """The network as an `onnx.ModelProto` with its weights, those in files beside it too where they are there.
+
+    None where weft reads a network without its weights: a torch export, a text form.
+    """
+    from weft import zoo
+
+    if not isinstance(model, str) or Path(model).suffix in (".pt2", ".yaml", ".yml"):
+        return None
+    if model in zoo.names():
+        return zoo.build(model)
+    from onnx.external_data_helper import load_external_data_for_model
+
+    from weft.read.onnx.proto import open_file
+
+    opened = open_file(Path(model))
+    with suppress(Exception):  # files that are not there, or hold too little: those weights stay without values
+        load_external_data_for_model(opened, str(Path(model).parent))
+    return opened
 
 
 def model_name(model: str | Any) -> str:

@@ -66,5 +66,5 @@ def proof_text(result: RunResult) -> str:
     count = len(proof.violations)
     rules = f"rules: {proof.checked:,} facts checked, {count:,} violation{'' if count == 1 else 's'}"
     replay = "replay: same times" if proof.replay_ok else f"replay: {len(proof.replay_differences)} differences"
-    reason = f" ({proof.numerics_reason})" if proof.numerics == "not-run" else ""
-    return f"{rules}; {replay}; numerics: {proof.numerics.replace('-', ' ')}{reason}"
+    numerics = f"numerics: {proof.numerics.status.replace('-', ' ')} ({proof.numerics.reason})"
+    return f"{rules}; {replay}; {numerics}"

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping as Map
 from collections.abc import Sequence
+from typing import Any
 
 from weft.cost import price
 from weft.cost.legal import RULES as MAPPING_RULES
 from weft.cost.legal import broken
+from weft.execute.estimate import MOST_SECONDS, seconds
+from weft.execute.numerics import Numerics, Progress, check_numerics, not_run
 from weft.execute.replay import check_replay
 from weft.model.chip import Chip
 from weft.model.rules import check
 from weft.model.schedule import Task, Violation
 from weft.model.workload import Workload
+from weft.read import with_values
+from weft.read.onnx import read_graph
 from weft.run.result import Proof
 from weft.schedule import Solution
 from weft.schedule.options import Part
@@ -30,6 +36,32 @@ def prove(workload: Workload, chip: Chip, solution: Solution) -> Proof:
     replayed = check_replay(solution.schedule, chip)
     differences = tuple(str(item) for item in replayed.differences)
     return Proof(facts.checked + len(parts) * (len(MAPPING_RULES) + 2), tuple(wrong), replayed.ok, differences)
+
+
+def executed(
+    model: str | Any,
+    dims: Map[str, int] | None,
+    workload: Workload,
+    chip: Chip,
+    solution: Solution,
+    how: str,
+    seed: int,
+    progress: Progress | None,
+) -> Numerics:
+    """The schedule executed tile by tile against ONNX Runtime.
+
+    Args:    how: "on", "off", or "auto": where it takes no more than some twenty seconds.   seed: of the inputs.
+    """
+    if how == "off":
+        return not_run("left out by --numerics off")
+    needed = seconds(workload)
+    if how == "auto" and needed > MOST_SECONDS:
+        return not_run(f"it would take some {needed:.0f} s; --numerics on runs it")
+    source = with_values(model)
+    if source is None:
+        return not_run("this form of the network is read without its weights; an .onnx file has them")
+    graph = read_graph(source, dims)
+    return check_numerics(workload, solution.schedule, chip.outermost, graph, source, seed, progress)
 
 
 def mispriced(chip: Chip, parts: Sequence[Part], tasks: Sequence[Task]) -> list[Violation]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from weft.cost.result import Price
 from weft.cost.units import passes
+from weft.execute.numerics import Numerics, not_run
 from weft.mapper import Mapped
 from weft.model.chip import Chip
 from weft.model.mapping import Problem
@@ -26,19 +27,18 @@ class Proof:
     Args:
         checked, violations: facts that the rules looked at, and those that do not hold.
         replay_ok, replay_differences: whether the replay reached the same times.
-        numerics: "not-run" with a reason, until the tiles are executed too.
+        numerics: what executing the tiles came to.
     """
 
     checked: int
     violations: tuple[Violation, ...]
     replay_ok: bool
     replay_differences: tuple[str, ...]
-    numerics: str = "not-run"
-    numerics_reason: str = "tile-by-tile execution against ONNX Runtime is not part of this version"
+    numerics: Numerics = field(default_factory=lambda: not_run("nothing was executed"))
 
     @property
     def ok(self) -> bool:
-        return not self.violations and self.replay_ok
+        return not self.violations and self.replay_ok and self.numerics.status != "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,9 +220,9 @@ class RunResult:
                 },
                 "replay": {"ok": self.proof.replay_ok, "differences": list(self.proof.replay_differences)},
                 "numerics": {
-                    "status": self.proof.numerics,
-                    "max_abs_error": None,
-                    "reason": self.proof.numerics_reason,
+                    "status": self.proof.numerics.status,
+                    "max_abs_error": self.proof.numerics.max_abs_error,
+                    "reason": self.proof.numerics.reason,
                 },
             },
             "search": {

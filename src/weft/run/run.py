@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from collections.abc import Mapping as Map
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +23,7 @@ from weft.read.chip import read_chip
 from weft.read.fold import fold
 from weft.read.precision import assume_precision
 from weft.read.widths import read_widths, set_widths
-from weft.run.proof import prove
+from weft.run.proof import executed, prove
 from weft.run.result import InfeasibleResult, MappedOp, MapResult, RunResult
 from weft.schedule import GOALS, Goal, solve
 from weft.schedule.options import Mapper, setting_for
@@ -46,6 +47,7 @@ def run(
     budget: int = BUDGET,
     progress: Progress | None = None,
     cache: bool = True,
+    numerics: str = "auto",
 ) -> RunResult | InfeasibleResult:
     """A network scheduled on a chip, with proof.
 
@@ -55,11 +57,13 @@ def run(
              spatial: "fixed" (the arrays' declared dataflow) or "free".   dims: sizes of symbolic dimensions.
              precision: "chip" (its default where the model is float), "model", or a file of widths (docs/precision.md).
              seed, budget: of the search.   cache: take mappings that earlier runs found; the result is the same.
+             numerics: execute the schedule against ONNX Runtime: "on", "off", "auto" (in at most some 20 s).
     Returns: a result whose proof was run, or why there is none.
     Errors:  UserError for what the user can put right.
     """
     goal = _objective(objective)
     _choice("fuse", fuse, ("auto", "off"))
+    _choice("numerics", numerics, ("auto", "on", "off"))
     flow = flow_of(spatial)
     if budget < 1:
         raise OptionError(f"--budget must be at least 1, not {budget}", remedy="it counts whole schedules tried")
@@ -78,7 +82,10 @@ def run(
     clock = time.process_time()
     if progress:
         progress("proving", 0, 1)
-    proof = prove(workload, silicon, solution)
+    proof = replace(
+        prove(workload, silicon, solution),
+        numerics=executed(model, dims, workload, silicon, solution, numerics, seed, progress),
+    )
     spent["proof"] = time.process_time() - clock
     return RunResult(
         name,

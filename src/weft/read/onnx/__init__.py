@@ -10,6 +10,7 @@ from weft.errors import Gathered, ModelError
 from weft.model.workload import Workload
 from weft.read.onnx.emit import emit
 from weft.read.onnx.fuse import fuse
+from weft.read.onnx.graph import Graph
 from weft.read.onnx.infer import infer, refuse_unknown
 from weft.read.onnx.proto import open_file, prepare
 
@@ -44,12 +45,24 @@ def read_model(
     return _read(source, dims or {}, where=where or label, name=label)
 
 
+def read_graph(model: Any, dims: Mapping[str, int] | None = None, name: str = "model") -> Graph:
+    """The graph that the workload of an `onnx.ModelProto` is made from: nodes, constants, scales.
+
+    Errors:  ModelError as `read_onnx`.
+    """
+    return _graph(model, dims or {}, where=name, name=name)
+
+
 def _read(model: Any, dims: Mapping[str, int], where: str, name: str) -> Workload:
+    return emit(_graph(model, dims, where, name))
+
+
+def _graph(model: Any, dims: Mapping[str, int], where: str, name: str) -> Graph:
     problems = Gathered(ModelError)
     raw = prepare(model, dims, where=where, name=name, problems=problems)
     refuse_unknown(raw, problems)
     problems.settle()
-    return emit(fuse(infer(raw)))
+    return fuse(infer(raw))
 
 
 def _graph_name(model: Any) -> str:

@@ -119,7 +119,7 @@ def _evaluate(node: Node, inputs: Mapping[str, Any]) -> list[Array] | None:
 
     try:
         with np.errstate(all="ignore"):
-            return [np.asarray(value) for value in ReferenceEvaluator(_single(node)).run(None, dict(inputs))]
+            return [np.asarray(value) for value in ReferenceEvaluator(single(node)).run(None, dict(inputs))]
     except Exception:  # the reference evaluator lacks a few operators and types; the node then stays a node
         return None
 
@@ -169,7 +169,7 @@ def later(node: Node, known: Mapping[str, Lazy]) -> Lazy:
     return values
 
 
-def _single(node: Node) -> Any:
+def single(node: Node) -> Any:
     """A model of one node, so that it is evaluated in its own operator set."""
     value = onnx.helper.make_empty_tensor_value_info
     graph = onnx.helper.make_graph(

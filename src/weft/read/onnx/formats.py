@@ -11,7 +11,7 @@ import numpy as np
 from weft.errors import ModelError
 from weft.model.tensor_type import TensorType
 from weft.read.dtypes import type_of
-from weft.read.onnx.graph import Info, Lazy, Node
+from weft.read.onnx.graph import Info, Lazy, Node, Scaling
 from weft.read.onnx.proto import dtype_name
 
 LINEAR = frozenset({"QuantizeLinear", "DequantizeLinear"})
@@ -23,6 +23,10 @@ _MANY = 65_536
 """Scales that are not compared by their numbers: those of blocks, which no other tensor shares."""
 
 
+Grid = tuple[Hashable, ...]
+"""What tells the numbers of a quantised tensor: its type, scale, zero point, axis, block."""
+
+
 @dataclass(slots=True)
 class Formats:
     """What is known of the tensors while a graph is read in its order.
@@ -32,6 +36,7 @@ class Formats:
         types:  element formats.        scales: block scales (and their zero points) of constants.
         grids:  what the numbers of a quantised tensor stand for: where equal, equal numbers mean the same.
         alias:  constants that stand for others: read instead.
+        scalings: scales and zero points by the tensors that they are of.
     """
 
     where: str
@@ -39,8 +44,9 @@ class Formats:
     known: Mapping[str, Lazy]
     types: dict[str, TensorType] = field(default_factory=dict)
     scales: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    grids: dict[str, Hashable] = field(default_factory=dict)
+    grids: dict[str, Grid] = field(default_factory=dict)
     alias: dict[str, str] = field(default_factory=dict)
+    scalings: dict[str, Scaling | None] = field(default_factory=dict)
 
     def number(self, node: Node, position: int, what: str) -> float:
         """Input `position` of a node, which must be one constant number."""
@@ -96,11 +102,13 @@ def quantiser_info(node: Node, infos: Mapping[str, Info], at: str) -> Info:
     return Info(shape, "float32" if scale == "float8e8m0" else scale)  # such scales are powers of two alone
 
 
-def linear(formats: Formats, node: Node, numbers: str) -> tuple[TensorType, Hashable]:
+def linear(formats: Formats, node: Node, numbers: str) -> tuple[TensorType, Grid]:
     """Format and grid of `numbers`, the quantised side of a QuantizeLinear or DequantizeLinear."""
     info, block = formats.infos[numbers], node.integer("block_size", 0)
     _check_scales(formats, node, info)
-    return scaled(formats, info, node.given(1), node.given(2), node.integer("axis", 1), block)
+    type_, grid = scaled(formats, info, node.given(1), node.given(2), node.integer("axis", 1), block)
+    formats.scalings.setdefault(numbers, Scaling(node.given(1), node.given(2), type_.axis, type_.block))
+    return type_, grid
 
 
 def _check_scales(formats: Formats, node: Node, info: Info) -> None:
@@ -135,9 +143,7 @@ def _check_scales(formats: Formats, node: Node, info: Info) -> None:
             )
 
 
-def scaled(
-    formats: Formats, info: Info, scale: str, zero: str, along: int, block: int = 0
-) -> tuple[TensorType, Hashable]:
+def scaled(formats: Formats, info: Info, scale: str, zero: str, along: int, block: int = 0) -> tuple[TensorType, Grid]:
     """Format and grid of a tensor that has a scale, and a zero point if `zero` names one.
 
     Args:    along: the axis of the scales, where there are several.
@@ -148,7 +154,7 @@ def scaled(
     return made, (info.dtype, formats.identity(scale), formats.identity(zero) if shift else 0, axis, block)
 
 
-def qonnx(formats: Formats, node: Node) -> tuple[TensorType, Hashable, str]:
+def qonnx(formats: Formats, node: Node) -> tuple[TensorType, Grid, str]:
     """Format and grid of the output of a QONNX quantiser, and a remark where its width was rounded up."""
     remark = ""
     shift = False
@@ -230,8 +236,11 @@ def carry(formats: Formats, node: Node) -> None:
         if moved.block and data[0] in formats.scales:
             formats.scales[output] = formats.scales[data[0]]
         grids = {formats.grids.get(name) for name in data}
-        if len(grids) == 1 and moved.axis is None:
-            formats.grids[output] = grids.pop()
+        grid = grids.pop()
+        if not grids and grid is not None and moved.axis is None:
+            formats.grids[output] = grid
+            if data[0] in formats.scalings:
+                formats.scalings[output] = formats.scalings[data[0]]
 
 
 def _moved(type_: TensorType, node: Node, before: tuple[int, ...], after: tuple[int, ...]) -> TensorType:

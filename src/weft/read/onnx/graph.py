@@ -129,6 +129,21 @@ class Raw:
 
 
 @dataclass(frozen=True, slots=True)
+class Scaling:
+    """What the integers of a quantised tensor stand for: scale x (integer - zero point).
+
+    Args:
+        scale, zero: the tensors that hold them; "" for a zero point of 0.
+        axis:  along which there are several.   block: elements along it that share one (0: not in blocks).
+    """
+
+    scale: str
+    zero: str
+    axis: int | None
+    block: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Graph:
     """A graph with every shape known and every constant chain folded.
 
@@ -139,6 +154,7 @@ class Graph:
         read:   name and operator of every node of the file, folded and dead ones too.
         types:  formats of the tensors that quantisers are about.
         scales: for constants scaled in blocks, the constants that hold their scales and zero points.
+        scalings: of quantised tensors; None where a reader takes them for other numbers than were written.
     """
 
     name: str
@@ -152,6 +168,7 @@ class Graph:
     read: tuple[tuple[str, str], ...] = ()
     types: Mapping[str, TensorType] = field(default_factory=dict)
     scales: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    scalings: Mapping[str, Scaling | None] = field(default_factory=dict)
 
     def shape(self, tensor: str) -> tuple[int, ...]:
         return self.infos[tensor].shape

@@ -14,7 +14,7 @@ from weft.read.dtypes import type_of
 from weft.read.onnx.conv import bias_notes
 from weft.read.onnx.elementwise import broadcast, loop_dims
 from weft.read.onnx.formats import LINEAR, QONNX, Formats, scaled
-from weft.read.onnx.graph import Builder, Emitted, Graph, Info, Node, operand
+from weft.read.onnx.graph import Builder, Emitted, Graph, Info, Node, Scaling, operand
 
 MICROSOFT = "com.microsoft::"
 DYNAMIC = "DynamicQuantizeLinear"
@@ -174,10 +174,12 @@ def learn(formats: Formats, node: Node) -> None:
         type_, grid = scaled(formats, formats.infos[name], node.given(scale), node.given(zero), axis)
         formats.types.setdefault(name, type_)
         formats.grids.setdefault(name, grid)
+        formats.scalings.setdefault(name, Scaling(node.given(scale), node.given(zero), type_.axis))
     if twin.output and node.given(twin.output[0]):
         name, (scale, zero) = node.outputs[0], twin.output
         type_, grid = scaled(formats, formats.infos[name], node.given(scale), node.given(zero), 0)
         formats.types[name], formats.grids[name] = type_, grid
+        formats.scalings[name] = Scaling(node.given(scale), node.given(zero), type_.axis)
 
 
 def dynamic_quantize(graph: Graph, node: Node) -> Emitted:

@@ -133,6 +133,7 @@ class _Settling:
             notes=(*self.graph.notes, *self.notes),
             types=self.formats.types,
             scales=self.formats.scales,
+            scalings=self.formats.scalings,
         )
 
     def _step(self, node: Node) -> None:
@@ -153,8 +154,11 @@ class _Settling:
         source, output = node.inputs[0], node.outputs[0]
         type_, grid = linear(self.formats, node, source)
         self.formats.types.setdefault(source, type_)
-        if self.formats.grids.setdefault(source, grid) != grid:  # read as other numbers than were written
-            self.formats.grids[source] = node.name
+        known = self.formats.grids.setdefault(source, grid)
+        # its type counts once it is written: what shows a quantised tensor is declared float
+        if not isinstance(known, tuple) or known[1:] != grid[1:]:  # read as other numbers than were written
+            self.formats.grids[source] = (node.name,)
+            self.formats.scalings[source] = None
         if type_.block:
             self.formats.scales.setdefault(source, tuple(name for name in node.inputs[1:3] if name))
         if source in self.graph.inputs and output in self.graph.outputs:

@@ -1,0 +1,368 @@
+"""What one tile computes, from its boxes alone: products, windows, moves, and single nodes; then what is folded in.
+
+Integers on a grid are multiplied as they are, summed in int32, and brought to the grid of the output by one float32
+factor, rounded half to even. All else is computed in the numbers that the integers stand for, in the model's floats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from weft.execute import moves, products, windows
+from weft.execute.meaning import Grid, Meaning, NoArithmetic
+from weft.execute.nodes import Evaluator
+from weft.execute.tile import Tile
+from weft.execute.values import Array
+from weft.model.workload import MAC_KINDS, Op
+from weft.read.fold import QUANTISERS
+from weft.read.onnx.graph import Node
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A tile's result before it is written: numbers, or integers on a grid; `folded`: what is folded is done too."""
+
+    array: Array
+    grid: Grid | None = None
+    folded: bool = False
+
+
+Rule = Callable[["Arithmetic", Tile], Made]
+
+_CLAMPS = frozenset({"Relu", "Clip"})
+"""Folded operators that commute with rounding: they clamp the integers."""
+
+
+class Arithmetic:
+    """Computes tiles of a workload's ops; what is prepared for a node is kept."""
+
+    def __init__(self, meaning: Meaning) -> None:
+        self.meaning = meaning
+        self._evaluators: dict[tuple[str, str], Evaluator] = {}
+
+    def lacks(self, op: Op) -> str | None:
+        """Why an op cannot be computed; None where it can."""
+        try:
+            rule_of(op, self.meaning)
+            for operand in op.operands:
+                self.meaning.grid(operand.tensor)
+            for name in op.folded:
+                node = self.meaning.nodes.get(name)
+                if node is None or (node.op_type in QUANTISERS and node.op_type != "QuantizeLinear"):
+                    raise NoArithmetic(node.op_type if node else name)
+        except NoArithmetic as why:
+            return str(why)
+        return None
+
+    def compute(self, tile: Tile) -> Array:
+        """The output's box of a tile, as it is stored.
+
+        Errors: NoArithmetic for what is only then seen to be beyond it.
+        """
+        made = rule_of(tile.op, self.meaning)(self, tile)
+        grid = self.meaning.grid(tile.op.output.tensor)
+        folded = [self.meaning.nodes[name] for name in tile.op.folded]
+        functions = [node for node in folded if node.op_type not in QUANTISERS and not made.folded]
+        if made.grid is not None and not functions and made.grid.same(grid):
+            return made.array
+        array = made.array if made.grid is None else _real(made.array, made.grid, tile)
+        for node in functions:
+            array = self._function(tile, node, array)
+        if grid is not None:
+            return _on_grid(array, grid, tile)
+        return array.astype(self.meaning.dtype(tile.op.output.tensor), copy=False)
+
+    def evaluate(self, tile: Tile, node: Node, inputs: list[Array | None], variant: str = "") -> dict[str, Array]:
+        """The outputs of a node on any inputs of its ranks."""
+        key = (node.name, variant)
+        if key not in self._evaluators:
+            self._evaluators[key] = Evaluator(node)
+        try:
+            return self._evaluators[key](inputs)
+        except (NotImplementedError, RuntimeError, TypeError, ValueError, IndexError) as error:
+            raise NoArithmetic(f"ONNX's evaluator fails on {node.op_type}: {error}") from error
+
+    def _function(self, tile: Tile, node: Node, array: Array) -> Array:
+        """A folded node on a tile: its constants are cut as the tile is."""
+        if node.op_type == "Relu":
+            return np.maximum(array, np.zeros((), array.dtype))
+        inputs: list[Array | None] = []
+        for place, name in enumerate(node.inputs):
+            constant = self.meaning.constant(name)
+            if not name or (constant is None and tile.operand(name) is None):
+                inputs.append(array if name else None)
+                continue
+            other = tile.real(found) if constant is None and (found := tile.operand(name)) else constant
+            assert other is not None
+            if node.op_type == "BatchNormalization" and place:
+                other = other[slice(*tile.box[min(1, len(tile.box) - 1)])]
+            elif constant is not None:
+                other = tile.part_of(other, tile.box)
+            inputs.append(other)
+        return self.evaluate(tile, node, inputs)[node.outputs[0]]
+
+
+def _real(array: Array, grid: Grid, tile: Tile) -> Array:
+    start, stop = tile.box[grid.axis] if grid.axis is not None else (0, 0)
+    zero, scale = (grid.along(item, array.ndim, start, stop) for item in (grid.zero, grid.scale))
+    return np.asarray((array.astype(np.int32) - zero).astype(np.float32) * scale)
+
+
+def _on_grid(array: Array, grid: Grid, tile: Tile) -> Array:
+    """Numbers rounded half to even to the integers of a grid."""
+    start, stop = tile.box[grid.axis] if grid.axis is not None else (0, 0)
+    zero, scale = (grid.along(item, array.ndim, start, stop) for item in (grid.zero, grid.scale))
+    with np.errstate(all="ignore"):
+        integers = rounded(array.astype(np.float32) / scale) + zero
+        return np.asarray(np.clip(integers, grid.low, grid.high).astype(grid.dtype))
+
+
+def rounded(numbers: Array) -> Array:
+    """The nearest whole numbers, halves to the even one."""
+    return np.rint(numbers)
+
+
+def rule_of(op: Op, meaning: Meaning) -> Rule:
+    """What computes an op.
+
+    Errors: NoArithmetic, with the operator's name, where nothing does.
+    """
+    node = meaning.node(op)
+    name = node.op_type
+    scattered = any(axis.scattered for operand in op.operands for axis in operand.axes)
+    if name == "Gemm" and op.onnx == "Add":
+        return _gemm_addend
+    if op.onnx not in (name, meaning.own_node(op).op_type):
+        raise NoArithmetic(f"{name} ({op.onnx})")
+    if op.kind in MAC_KINDS and name in _PRODUCTS:
+        return _product
+    if op.kind == "pool" and name in _POOLS:
+        return _pool
+    if op.kind == "copy" and len(op.inputs) == 1 and not scattered and name in _MOVES:
+        if name != "Pad" or node.text("mode", "constant") == "constant":
+            return _move
+        return _node
+    if name in ("QuantizeLinear", "DequantizeLinear") and len(op.inputs) == 1:
+        return _as_it_is
+    if name == "BatchNormalization":
+        return _normalisation
+    if name in _SOFTMAX:
+        return _softmax
+    if name in _NODES and name == op.onnx:
+        return _node
+    if name == "Einsum" and op.kind == "reduce":
+        return _sum
+    raise NoArithmetic(name)
+
+
+def _product(arithmetic: Arithmetic, tile: Tile) -> Made:
+    node, meaning = tile.node, arithmetic.meaning
+    if not products.is_integer(tile):
+        array = products.multiplied(tile)
+        if node.op_type == "Gemm":
+            array = array * np.asarray(node.number("alpha", 1.0), array.dtype)
+        bias = _bias(tile)
+        return Made(array if bias is None else array + bias.astype(array.dtype))
+    total = products.accumulated(tile)
+    if meaning.own_node(tile.op).op_type in ("ConvInteger", "MatMulInteger"):
+        return Made(total)
+    factor = products.scales(tile) * np.float32(node.number("alpha", 1.0) if node.op_type == "Gemm" else 1.0)
+    bias = _bias(tile, integers=True)
+    rest = None
+    if bias is not None and bias.dtype.kind in "iu":
+        total = total + bias.astype(np.int32)
+    else:
+        rest = bias
+    grid = meaning.grid(tile.op.output.tensor)
+    clamps = [meaning.nodes[name] for name in tile.op.folded if meaning.nodes[name].op_type not in QUANTISERS]
+    if grid is None or rest is not None or grid.axis is not None or any(n.op_type not in _CLAMPS for n in clamps):
+        real = total.astype(np.float32) * factor
+        return Made(real if rest is None else real + rest)
+    zero, scale = grid.zero.reshape(()), grid.scale.reshape(())
+    integers = rounded(total.astype(np.float32) * (factor / scale).astype(np.float32)) + zero
+    integers = np.clip(integers, grid.low, grid.high)
+    for clamp in clamps:
+        low, high = _bounds(meaning, clamp)
+        if low is not None:
+            integers = np.maximum(integers, rounded(np.float32(low) / scale) + zero)
+        if high is not None:
+            integers = np.minimum(integers, rounded(np.float32(high) / scale) + zero)
+    return Made(np.asarray(integers.astype(grid.dtype)), grid, True)
+
+
+def _bounds(meaning: Meaning, node: Node) -> tuple[float | None, float | None]:
+    """What a Relu or a Clip clamps to."""
+    if node.op_type == "Relu":
+        return 0.0, None
+    found: list[float | None] = []
+    for place, name in ((1, "min"), (2, "max")):
+        value = meaning.constant(node.given(place))
+        if value is not None:
+            found.append(float(value.reshape(-1)[0]))
+        else:
+            found.append(node.number(name, 0.0) if name in node.attributes else None)
+    return found[0], found[1]
+
+
+def _bias(tile: Tile, integers: bool = False) -> Array | None:
+    """The constant that is added to a product: a row of channels, or what broadcasts over the output of a Gemm.
+
+    `integers`: as it is stored, where it has the scale of what it is added to.
+    """
+    node, meaning = tile.node, tile.meaning
+    name = node.given(2) if node.op_type in ("Conv", "ConvTranspose", "Gemm") else ""
+    if not name or meaning.constant(name) is None:
+        return None
+    value = meaning.constant(name)
+    assert value is not None
+    beta = node.number("beta", 1.0) if node.op_type == "Gemm" else 1.0
+    scaling = meaning.graph.scalings.get(name)
+    if value.dtype.kind in "iu" and not (integers and beta == 1.0):
+        scale = meaning.constant(scaling.scale) if scaling else None
+        if scale is None:
+            raise NoArithmetic("a bias of integers under a product of floats")
+        value = value.astype(np.float32) * scale.reshape(-1)
+    if beta != 1.0:
+        value = value * np.float32(beta)
+    if node.op_type == "Gemm":
+        return tile.part_of(value, tile.box)
+    return products.along_channels(tile, value, ("K",))
+
+
+def _gemm_addend(arithmetic: Arithmetic, tile: Tile) -> Made:
+    """What a Gemm adds where that is no constant."""
+    first, *others = (
+        tile.real(item) for item in sorted(tile.op.inputs, key=lambda i: not i.tensor.endswith(".product"))
+    )
+    beta = np.asarray(tile.node.number("beta", 1.0), first.dtype)
+    return Made(first + beta * others[0] if others else first * (1 + beta))
+
+
+def _pool(arithmetic: Arithmetic, tile: Tile) -> Made:
+    (data,) = tile.op.inputs
+    maximum = tile.node.op_type.endswith("MaxPool")
+    return Made(windows.pooled(tile), tile.grid(data) if maximum else None)
+
+
+def _move(arithmetic: Arithmetic, tile: Tile) -> Made:
+    (data,) = tile.op.inputs
+    grid = tile.grid(data)
+    if grid is not None and grid.axis is not None:
+        raise NoArithmetic("a move of a tensor with a scale for each channel")
+    return Made(moves.moved(tile), grid)
+
+
+def _as_it_is(arithmetic: Arithmetic, tile: Tile) -> Made:
+    return Made(tile.real(tile.op.inputs[0]))
+
+
+def _inputs(tile: Tile) -> list[Array | None]:
+    """What the node reads, in its order: boxes of the tile, and constants held in the instruction.
+
+    Errors: NoArithmetic for an input that is neither.
+    """
+    found: list[Array | None] = []
+    for name in tile.node.inputs:
+        operand = tile.operand(name)
+        if operand is not None:
+            found.append(tile.real(operand))
+            continue
+        value = tile.meaning.constant(name)
+        if name and value is None:
+            raise NoArithmetic(f"{tile.node.op_type} reads '{name}', which is no operand")
+        found.append(value)
+    return found
+
+
+def _node(arithmetic: Arithmetic, tile: Tile) -> Made:
+    """The node on the tile's boxes; where it makes an axis whole, the tile takes its part."""
+    inputs = _inputs(tile)
+    if tile.node.opset < 7 and len(inputs) > 1:
+        inputs = [_aligned(tile, name, value) for name, value in zip(tile.node.inputs, inputs, strict=True)]
+    made = arithmetic.evaluate(tile, tile.node, inputs)[tile.node_output]
+    return Made(_fitted(tile, made))
+
+
+def _aligned(tile: Tile, name: str, value: Array | None) -> Array | None:
+    """An input with the axes of the output, as operators before set 7 said by `axis`."""
+    operand = tile.operand(name)
+    if operand is None or value is None or value.ndim == len(tile.box):
+        return value
+    shape = [1] * len(tile.box)
+    for axis, size in zip(operand.axes, value.shape, strict=True):
+        place = next((i for i, out in enumerate(tile.op.output.axes) if out.terms and out.terms == axis.terms), None)
+        if place is not None:
+            shape[place] = size
+    return value.reshape(shape)
+
+
+def _fitted(tile: Tile, made: Array) -> Array:
+    sizes = [stop - start for start, stop in tile.box]
+    if made.ndim != len(sizes):
+        raise NoArithmetic(f"{tile.node.op_type} makes rank {made.ndim}, not {len(sizes)}")
+    place: list[slice] = []
+    for size, wanted, axis, (start, stop) in zip(made.shape, sizes, tile.op.output.axes, tile.box, strict=True):
+        if size != wanted and size != axis.size:
+            raise NoArithmetic(f"{tile.node.op_type} on a tile makes {list(made.shape)}, not {sizes}")
+        place.append(slice(None) if size == wanted else slice(start, stop))
+    return made[tuple(place)]
+
+
+def _softmax(arithmetic: Arithmetic, tile: Tile) -> Made:
+    """Before operator set 13, everything from the axis on is one axis."""
+    (data,) = tile.op.inputs
+    array = tile.real(data)
+    node = tile.node
+    if node.opset >= 13:
+        return Made(arithmetic.evaluate(tile, node, [array])[tile.node_output])
+    first = node.integer("axis", 1) % max(1, array.ndim)
+    flat = array.reshape(int(np.prod(array.shape[:first])), -1)
+    newer = replace(node, opset=13, attributes={"axis": 1})
+    made = arithmetic.evaluate(tile, newer, [flat], "flat")[tile.node_output]
+    return Made(made.reshape(array.shape))
+
+
+def _normalisation(arithmetic: Arithmetic, tile: Tile) -> Made:
+    """BatchNormalization by itself: its four rows are cut as the channels are."""
+    channel = tile.box[min(1, len(tile.box) - 1)]
+    data, *rows = _inputs(tile)
+    cut: list[Array | None] = [data]
+    for name, row in zip(tile.node.inputs[1:], rows, strict=True):
+        assert row is not None
+        cut.append(row if tile.operand(name) is not None else row[slice(*channel)])
+    return Made(arithmetic.evaluate(tile, tile.node, cut)[tile.node_output])
+
+
+def _sum(arithmetic: Arithmetic, tile: Tile) -> Made:
+    """An Einsum of one operand: the sum over the loops that it leaves out."""
+    (data,) = tile.op.inputs
+    dims = [*tile.output_dims, *tile.summed_dims]
+    seen = tile.loops(data, tile.real(data), dims)
+    return Made(tile.written(seen.sum(axis=tuple(range(len(tile.output_dims), len(dims)))), tile.output_dims))
+
+
+def _names(*lines: str) -> frozenset[str]:
+    return frozenset(name for line in lines for name in line.split())
+
+
+_PRODUCTS = _names("Conv ConvTranspose Gemm MatMul Einsum")
+_POOLS = _names("MaxPool AveragePool LpPool GlobalMaxPool GlobalAveragePool GlobalLpPool")
+_MOVES = _names(
+    "Concat Split Slice Pad Expand DepthToSpace SpaceToDepth Tile Trilu Gather ConvTranspose LSTM GRU RNN",
+    "RotaryEmbedding Attention",
+)
+_SOFTMAX = _names("Softmax LogSoftmax Hardmax")
+_NODES = _names(
+    "Add Sub Mul Div Pow Mod Min Max Mean Sum PRelu Where And Or Xor Not Equal Greater GreaterOrEqual Less LessOrEqual",
+    "IsInf IsNaN BitShift BitwiseAnd BitwiseOr BitwiseXor BitwiseNot Relu LeakyRelu ThresholdedRelu Clip Sigmoid",
+    "HardSigmoid HardSwish Tanh Elu Selu Celu Gelu Mish Swish Softplus Softsign Shrink Erf Exp Log Sqrt Reciprocal Neg",
+    "Abs Sign Floor Ceil Round Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh Cast CastLike Range",
+    "ConstantOfShape OneHot CumSum CumProd LRN LayerNormalization RMSNormalization InstanceNormalization",
+    "GroupNormalization LpNormalization MeanVarianceNormalization ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd",
+    "ReduceL1 ReduceL2 ReduceSumSquare ReduceLogSum ReduceLogSumExp ArgMax ArgMin TopK Gather GatherElements",
+    "ReverseSequence ScatterElements Scatter TensorScatter Pad",
+)
+"""Operators that mean the same on a tile's boxes as on the whole tensors, but for axes that they make whole."""
