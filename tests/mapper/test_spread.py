@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import product
 
+from tests.oracles.world import build, conv_row, memory
 from weft.mapper import Mapped, best_mapping
 from weft.mapper.space import compute_cycles, fixed_spatial
 from weft.mapper.spread import spread
-from weft.model.mapping import Problem
+from weft.model.mapping import Loop, Problem, Unroll
 from weft.model.workload import Op
 from weft.read.chip import read_chip
 from weft.run.run import prepared, streaming_problem
@@ -85,3 +87,25 @@ def test_what_a_register_cannot_hold_side_by_side_is_no_choice() -> None:
     for choice in found.choices:
         summed = [loop.dim for unroll in choice if unroll.array_dim == "D2" for loop in unroll.loops]
         assert set(summed) <= op.reduction
+
+
+def test_what_is_held_side_by_side_is_what_is_touched() -> None:
+    """Six pixels, two apart, lie on the side: the buffer holds six, not the eleven from the first to the last."""
+    buffer = memory("buf", "rw", "single")
+    problem = build(conv_row(6, 1, stride=2), {"D1": 6}, [(buffer, "I", "D1")], memory("dram", "rw"))
+    for pixels, found in ((6, True), (5, False)):
+        small = replace(buffer, size_bits=pixels * problem.width("I"))
+        memories = tuple(small if item.name == "buf" else item for item in problem.chip.memories)
+        choices = spread(replace(problem, chip=replace(problem.chip, memories=memories))).choices
+        assert ((Unroll("D1", (Loop("OX", 6),)),) in choices[1:]) == found
+
+
+def test_a_side_that_completes_sums_lets_another_hold_outputs_at_their_own_width() -> None:
+    """A place for one output of 8 bits, sums of 20: OX lies along D1 where FX lies whole along D2, not by itself."""
+    buffer = replace(memory("buf", "rw", "single"), size_bits=8)
+    levels = [(buffer, "O", "D2")]
+    problem = build(conv_row(6, 2), {"D1": 3, "D2": 2}, levels, memory("dram", "rw"), accumulator=20)
+    choices = spread(problem).choices[1:]
+    pixels, kernel = Unroll("D1", (Loop("OX", 3),)), Unroll("D2", (Loop("FX", 2),))
+    assert (pixels, kernel) in choices
+    assert (pixels,) not in choices

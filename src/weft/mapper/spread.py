@@ -12,7 +12,7 @@ from weft.cost.kernels import Floats, Ints
 from weft.mapper.space import compute_cycles, fixed_spatial
 from weft.model.chip import ArrayDim
 from weft.model.mapping import Loop, Problem, Unroll
-from weft.model.workload import Op, Operand, volume
+from weft.model.workload import Axis, Op, Operand
 
 FREE_CHOICES = 64
 """Most spatial choices weighed with a free dataflow, fewest array steps first."""
@@ -48,7 +48,7 @@ def spread(problem: Problem, most: int = FREE_CHOICES) -> Spread:
     names = [dim for dim, size in op.dims if size > 1]
     sizes = np.array([op.size[dim] for dim in names], np.int64)
     per_side = [
-        [loops for loops in _options(op, side) if not loops or _held(problem, (Unroll(side.name, loops),))]
+        [loops for loops in _options(op, side) if not loops or _held(problem, (Unroll(side.name, loops),), alone=False)]
         for side in core.array
     ]
     taken = np.zeros(1, np.int64)
@@ -75,7 +75,7 @@ def spread(problem: Problem, most: int = FREE_CHOICES) -> Spread:
     for row in picks.tolist():
         chosen = [options[pick] for options, pick in zip(per_side, row, strict=True)]
         unrolls = tuple(Unroll(side.name, loops) for side, loops in zip(core.array, chosen, strict=True) if loops)
-        if _held(problem, unrolls):
+        if _held(problem, unrolls, alone=True):
             found[unrolls] = compute_cycles(op, unrolls)
     fixed = fixed_spatial(op, core)
     ranked = sorted(found, key=lambda unrolls: (found[unrolls], str(unrolls)))
@@ -85,10 +85,14 @@ def spread(problem: Problem, most: int = FREE_CHOICES) -> Spread:
     return Spread((fixed, *others), there, None if floor == math.inf else math.floor(floor))
 
 
-def _held(problem: Problem, unrolls: tuple[Unroll, ...]) -> bool:
-    """Whether every operand's innermost memory has room for one copy of what an instance serves at once."""
+def _held(problem: Problem, unrolls: tuple[Unroll, ...], alone: bool) -> bool:
+    """Whether every operand's innermost memory has room for one copy of what an instance serves at once.
+
+    alone: nothing is laid out beside it; else other sides may complete the sums.
+    """
     return all(
-        _bits_served(problem, operand, unrolls) <= _bits_there(problem, operand) for operand in problem.op.operands
+        _bits_served(problem, operand, unrolls, alone) <= _bits_there(problem, operand)
+        for operand in problem.op.operands
     )
 
 
@@ -97,16 +101,24 @@ def _bits_there(problem: Problem, operand: Operand) -> float:
     return math.inf if place.optional else problem.chip.memory(place.memory).size_bits
 
 
-def _bits_served(problem: Problem, operand: Operand, unrolls: tuple[Unroll, ...]) -> int:
+def _bits_served(problem: Problem, operand: Operand, unrolls: tuple[Unroll, ...], alone: bool) -> int:
     """Bits of the first tile of an operand that one instance of its innermost memory serves."""
     op, serves = problem.op, problem.setting.of(operand.name)[0].serves
     along = {loop.dim: loop.factor for unroll in unrolls for loop in unroll.loops}
     served = {loop.dim: loop.factor for unroll in unrolls if unroll.array_dim in serves for loop in unroll.loops}
-    elements = volume(operand.box({dim: (0, served.get(dim, 1)) for dim in op.size}))
+    elements = math.prod(_touched(axis, served) for axis in operand.axes)
     width = problem.width(operand.name)
-    if operand.slot == "O" and any(along.get(dim, 1) < op.size[dim] for dim in op.reduction):
+    if alone and operand.slot == "O" and any(along.get(dim, 1) < op.size[dim] for dim in op.reduction):
         width = max(width, problem.core.accumulator_bits)  # sums are not done at once, and lie here meanwhile
     return elements * width
+
+
+def _touched(axis: Axis, served: dict[str, int]) -> int:
+    """Elements along an axis that the first iterations touch: strides leave gaps, and padding is nothing."""
+    sums = {axis.offset}
+    for term in axis.terms:
+        sums = {start + term.coefficient * x for start in sums for x in range(served.get(term.dim, 1))}
+    return sum(0 <= index < axis.size for index in sums)
 
 
 def _least(values: Floats, most: int) -> tuple[Ints, Ints]:
