@@ -18,7 +18,10 @@ before_compiling: list[Callable[[], None]] = []
 
 
 def kernel(function: F) -> F:
-    """Compile for machine code at first use, cached across runs (numba honours NUMBA_DISABLE_JIT=1)."""
+    """Compile for machine code at first use, cached across runs (numba honours NUMBA_DISABLE_JIT=1).
+
+    A kernel raises nothing: its arrays are valid, so neither indices nor divisors are checked.
+    """
     assert isinstance(function, FunctionType)
     return cast(F, _Kernel(function))
 
@@ -45,7 +48,9 @@ class _Kernel:
         if self._compiled is None:
             from numba import njit
 
-            self._compiled = cast(Callable[..., object], njit(cache=True, nogil=True)(self._function))
+            self._compiled = cast(
+                Callable[..., object], njit(cache=True, nogil=True, error_model="numpy")(self._function)
+            )
             names = self._function.__globals__
             for name, thing in list(names.items()):
                 if isinstance(thing, _Kernel):

@@ -10,54 +10,62 @@ from weft._jit import kernel
 from weft.cost.kernels import Floats, Ints
 
 Chain = np.ndarray[Any, np.dtype[np.int32]]
+Flags = np.ndarray[Any, np.dtype[np.uint8]]
 
 LATENCY, ENERGY, EDP, ROOM = 0, 1, 2, 3
 """Objective numbers; ROOM + m is the bits that tiles reserve in memory m."""
 
+OPERAND, BELOW, ABOVE, FIRST_ROW, FIRST_VISIT, MEMORY, WIDTH, SUMS, GOES_ON = 0, 1, 2, 3, 4, 5, 6, 7, 8
+"""Columns of a cut: its operand; the place below it + 1 and the one above; where its rows and visitings begin in the
+tables; the column of the memory below, or -1 for the array, whose cut closes only while the tile is the array's; bits
+per element finished and, of an output, as partial sums (else 0); 1 where the place above is not the operand's last."""
+
+USED, FREE, COMPARED, RECORDS, MADE, NODE, MORE = 0, 1, 2, 3, 4, 5, 6
+"""What a search counts: labels ever used, the first of those free again, comparisons, records, labels made; and the
+next node, and how many labels and records may come of it."""
+
 
 @kernel
 def objective_value(
-    vector: Floats,
+    labels: Floats,
+    label: int,
     rest: Floats,
     compute: float,
     active: float,
     num_resources: int,
     objective: int,
-    joint: Floats,
+    num_joint: int,
     unit: tuple[float, float, float],
 ) -> tuple[float, float]:
     """(objective, tie-breaker) of a label plus what at least remains; infinite where that takes longer than unit[2].
-    Columns: energy, exposed, ends, busy...
+    Columns: energy, exposed, ends, busy..., room..., partial sums, `num_joint` weighed sums of the first ones.
 
-    Each column's least may come of another way to go on. A row of `joint` weighs columns against one another: float64
-    [K, 4 + R], the last a constant; of its sum the least is of one way, and stands in `rest` behind the columns. For
-    EDP it is energy / unit[0] + a part of latency / unit[1].
+    Each column's least may come of another way to go on; of a weighed sum the least is of one way, and stands in
+    `rest` behind the busy columns. For EDP a sum is energy / unit[0] + a part of latency / unit[1].
     """
-    steady = compute + vector[1] + rest[1]
+    steady = compute + labels[label, 1] + rest[1]
     for r in range(num_resources):
-        steady = max(steady, vector[3 + r] + rest[3 + r])
-    latency = steady + vector[2] + rest[2]
-    if latency > unit[2]:
-        return np.inf, np.inf
-    energy = vector[0] + rest[0] + active * latency
-    if objective >= ROOM:
-        return vector[num_resources + objective], energy
-    columns = 3 + num_resources
+        steady = max(steady, labels[label, 3 + r] + rest[3 + r])
+    latency = steady + labels[label, 2] + rest[2]
+    energy = labels[label, 0] + rest[0] + active * latency
+    room = labels[label, num_resources + objective]
     together = 0.0
-    for k in range(joint.shape[0]):
-        total = joint[k, columns] + rest[columns + k]
-        for f in range(columns):
-            total += joint[k, f] * vector[f]
-        together = max(together, total)
-    if objective == 0:
-        return max(latency, together), energy
-    if objective == 1:
-        return max(energy, together), latency
-    x, y = energy / unit[0], latency / unit[1]
-    if together <= x + y:
-        return energy * latency, latency
-    # Of all points above and right of (x, y) with this sum at least, the product is least at an end of the line.
-    return unit[0] * unit[1] * min(x * (together - x), y * (together - y)), latency
+    for k in range(num_joint):
+        together = max(together, labels[label, labels.shape[1] - num_joint + k] + rest[3 + num_resources + k])
+    value, beside = max(latency, together), energy
+    if objective == ENERGY:
+        value, beside = max(energy, together), latency
+    elif objective == EDP:
+        x, y = energy / unit[0], latency / unit[1]
+        value, beside = energy * latency, latency
+        if together > x + y:
+            # Of all points above and right of (x, y) with this sum at least, an end of the line has the least product.
+            value = unit[0] * unit[1] * min(x * (together - x), y * (together - y))
+    elif objective >= ROOM:
+        value = room
+    if latency > unit[2]:
+        value = beside = np.inf
+    return value, beside
 
 
 @kernel
@@ -68,19 +76,11 @@ def search(
     grow_to: Ints,
     row_of: Ints,
     visit_of: Ints,
-    cut_start: Ints,
-    cut_upper: Ints,
-    cut_table: Ints,
-    first_row: Ints,
-    first_visit: Ints,
+    cuts: Ints,
     terms: Floats,
     tiles: Ints,
     factors: Floats,
-    cut_width: Ints,
-    cut_sums: Ints,
-    cut_memory: Ints,
     capacity: Ints,
-    is_output: Ints,
     least: Floats,
     first_least: Ints,
     comes: Ints,
@@ -96,7 +96,7 @@ def search(
     narrow: int,
     limit: float,
     num_resources: int,
-) -> tuple[int, Ints, Ints, Ints, int, float, float]:
+) -> tuple[int, Ints, int, float, float]:
     """Best chain of cuts.
 
     A node is (state, stage); a stage says for each operand which place its tile has reached. Labels move to a larger
@@ -107,186 +107,306 @@ def search(
         stage_digits: int64[G, X] place reached + 1 per operand.   stage_of: int64[G, X, L] stage after operand x
             reaches place l, or -1.   grow_start/grow_to: successor states, CSR.
         row_of, visit_of: int64[X, S] a state's row and visiting in the tables of operand x.
-        cut_start: int64[X, L + 2] into cut_upper, cut_table by (operand, place reached + 1).
-        first_row, first_visit: int64[N] where the rows and visitings of a cut begin in
-            terms: float64[., 11 + 2 R], tiles: int64[., 3] and factors: float64[., 9] (see `mapper.pack`).
-        cut_width, cut_sums: bits per element finished and as partial sums.   cut_memory: column of the memory below,
-            or -1 for the array, whose cut closes only while the tile is the array's.   capacity: int64[M].
+        cuts: int64[N, 9], columns as named above.
+        terms: float64[., 11 + 2 R], tiles: int64[., 3], factors: float64[., 9]: see `mapper.pack`.
+        capacity: int64[M].
         least: float64[., 3 + R + K], first_least: int64[X, L + 2]: least still to come for an operand that has reached
             a place, by its row (infinite where nothing fits).   comes: int64[G, M] 1 where room may still be taken.
-        start: float64[F] first label.   joint, unit: see `objective_value`.
+        start: float64[F] first label.   joint: float64[K, 4 + R], weights of columns in each sum, the last a constant.
+        unit: see `objective_value`.
         beam: most labels of a node, 0 for any number, but `narrow` once `patience` labels were compared.
         most: labels of all nodes together.
         limit: prune above this.
-    Returns: (record of the best label or -1, parents, cut numbers, states, labels made, its objective, the least that
-            a label which was left out for want of room could have led to: both infinite where there is none).
+    Returns: (record of the best label or -1; int64[., 3] of each record: the one before, the cut closed, the state;
+            labels made; its objective; the least that a label which was left out for want of room could have led to:
+            both infinite where there is none).
     """
-    num_stages, num_operands = stage_digits.shape
+    num_stages = stage_digits.shape[0]
     num_states = row_of.shape[1]
-    fields = start.size
     # Most nodes have few labels and many none: labels lie in one pool, in a list per node (0: its end).
-    labels = np.empty((1 << 10, fields), np.float64)
-    keys = np.empty((1 << 10, 2), np.float64)
-    records = np.empty(1 << 10, np.int64)
-    follows = np.zeros(1 << 10, np.int32)
+    size = 1 << 10
+    labels = np.empty((size, start.size), np.float64)
+    keys = np.empty((size, 2), np.float64)
+    records = np.empty(size, np.int64)
+    follows = np.zeros(size, np.int32)
+    history = np.empty((size, 3), np.int64)
     head = np.zeros(num_states * num_stages, np.int32)
     reached = np.zeros(num_states, np.uint8)
-    pool = np.zeros(3, np.int64)  # labels ever used, first of those free again, labels compared
-    size = 1 << 12
-    parents = np.empty(size, np.int64)
-    cuts = np.empty(size, np.int64)
-    states = np.empty(size, np.int64)
-    num_records = 0
-    made = 0
-    floor = np.inf
-    vector = np.empty(fields, np.float64)
+    counts = np.zeros(7, np.int64)
+    crossed = np.empty(least.shape[1], np.float64)
     rest = np.empty(least.shape[1], np.float64)
-    remaining(rest, least, first_least, stage_digits[0], row_of, 0)
-    insert(
-        labels,
-        keys,
-        records,
-        follows,
-        head,
-        pool,
-        0,
-        start,
-        objective_value(start, rest, compute, active, num_resources, objective, joint, unit),
-        -1,
-        0,
-        most,
-    )
-    reached[0] = 1
-    for state in range(num_states):
-        if not reached[state]:
-            continue
-        if not beam and pool[2] > patience:
-            beam = narrow
-        for stage in range(num_stages):
-            here = head[state * num_stages + stage]
-            while here:
-                # Close a cut here.
-                for x in range(num_operands):
-                    digit = stage_digits[stage, x]
-                    for c in range(cut_start[x, digit], cut_start[x, digit + 1]):
-                        number = cut_table[c]
-                        memory = cut_memory[number]
-                        if memory < 0 and (row_of[x, state] > 0 or (is_output[x] and visit_of[x, state] > 0)):
-                            continue
-                        row = first_row[number] + row_of[x, state]
-                        visit = first_visit[number] + visit_of[x, state]
-                        visits = factors[visit, 8]
-                        for f in range(3 + num_resources, fields):
-                            vector[f] = labels[here, f]
-                        if memory >= 0:
-                            bits = cut_width[number]
-                            if is_output[x] and labels[here, fields - 1] > 0:
-                                bits = cut_sums[number]
-                            elements = tiles[row, 0]
-                            if tiles[row, 2] * visits > 1:
-                                elements += tiles[row, 1]
-                            column = 3 + num_resources + memory
-                            vector[column] += float(elements * bits)
-                            if vector[column] > capacity[memory]:
-                                continue
-                        cross(vector, labels[here], terms[row], factors[visit], num_resources)
-                        target_stage = stage_of[stage, x, cut_upper[c]]
-                        if is_output[x]:
-                            place = stage_digits[target_stage, x]
-                            goes_on = cut_start[x, place] < cut_start[x, place + 1]
-                            vector[fields - 1] = 1.0 if goes_on and visits > 1 else 0.0
-                        for m in range(capacity.size):
-                            if not comes[target_stage, m]:
-                                vector[3 + num_resources + m] = 0.0
-                        if not remaining(rest, least, first_least, stage_digits[target_stage], row_of, state):
-                            continue
-                        key = objective_value(vector, rest, compute, active, num_resources, objective, joint, unit)
-                        if key[0] > limit or key[0] == np.inf:
-                            continue
-                        made += 1
-                        if num_records == size:
-                            parents, cuts, states = longer(parents), longer(cuts), longer(states)
-                            size *= 2
-                        if pool[0] + 1 == records.size:
-                            labels, keys, records, follows = enlarged(labels, keys, records, follows)
-                        added, lost = insert(
-                            labels,
-                            keys,
-                            records,
-                            follows,
-                            head,
-                            pool,
-                            state * num_stages + target_stage,
-                            vector,
-                            key,
-                            num_records,
-                            beam,
-                            most,
-                        )
-                        floor = min(floor, lost)
-                        if added:
-                            parents[num_records] = records[here]
-                            cuts[num_records] = number
-                            states[num_records] = state
-                            num_records += 1
-                # Grow to the next states.
-                for g in range(grow_start[state], grow_start[state + 1]):
-                    if not remaining(rest, least, first_least, stage_digits[stage], row_of, grow_to[g]):
-                        continue
-                    key = objective_value(labels[here], rest, compute, active, num_resources, objective, joint, unit)
-                    if key[0] > limit or key[0] == np.inf:
-                        continue
-                    if pool[0] + 1 == records.size:
-                        labels, keys, records, follows = enlarged(labels, keys, records, follows)
-                    added, lost = insert(
-                        labels,
-                        keys,
-                        records,
-                        follows,
-                        head,
-                        pool,
-                        grow_to[g] * num_stages + stage,
-                        labels[here],
-                        key,
-                        records[here],
-                        beam,
-                        most,
-                    )
-                    reached[grow_to[g]] |= added
-                    floor = min(floor, lost)
-                here = follows[here]
-        if state < num_states - 1:
-            for stage in range(num_stages):
-                release(head, follows, pool, state * num_stages + stage)
-    best = head[num_states * num_stages - 1]
+    floor = np.inf
+    labels[1] = start
+    records[1] = -1
+    head[0] = reached[0] = counts[USED] = 1
+    while counts[NODE] < head.size:
+        while counts[USED] + counts[MORE] >= size and size <= most:
+            labels, keys, records, follows = enlarged(labels, keys, records, follows)
+            size *= 2
+        while counts[RECORDS] + counts[MORE] > history.shape[0]:
+            history = longer(history)
+        lost = expand(
+            stage_digits,
+            stage_of,
+            grow_start,
+            grow_to,
+            row_of,
+            visit_of,
+            cuts,
+            terms,
+            tiles,
+            factors,
+            capacity,
+            least,
+            first_least,
+            comes,
+            compute,
+            active,
+            joint,
+            unit,
+            objective,
+            beam,
+            most,
+            patience,
+            narrow,
+            limit,
+            num_resources,
+            labels,
+            keys,
+            records,
+            follows,
+            history,
+            head,
+            reached,
+            counts,
+            crossed,
+            rest,
+        )
+        floor = min(floor, lost)
+    best = head[head.size - 1]
     if not best:
-        return -1, parents, cuts, states, made, np.inf, floor
+        return -1, history, counts[MADE], np.inf, floor
     here = follows[best]
     while here:
         if (keys[here, 0], keys[here, 1]) < (keys[best, 0], keys[best, 1]):
             best = here
         here = follows[here]
-    return records[best], parents, cuts, states, made, keys[best, 0], floor
+    return records[best], history, counts[MADE], keys[best, 0], floor
 
 
 @kernel
-def cross(out: Floats, label: Floats, terms: Floats, factors: Floats, num_resources: int) -> None:
-    """Energy, exposed, ends and busy columns of a label after a cut: what it had and products of terms and factors."""
-    energy = label[0]
+def expand(
+    stage_digits: Ints,
+    stage_of: Ints,
+    grow_start: Ints,
+    grow_to: Ints,
+    row_of: Ints,
+    visit_of: Ints,
+    cuts: Ints,
+    terms: Floats,
+    tiles: Ints,
+    factors: Floats,
+    capacity: Ints,
+    least: Floats,
+    first_least: Ints,
+    comes: Ints,
+    compute: float,
+    active: float,
+    joint: Floats,
+    unit: tuple[float, float, float],
+    objective: int,
+    beam: int,
+    most: int,
+    patience: int,
+    narrow: int,
+    limit: float,
+    num_resources: int,
+    labels: Floats,
+    keys: Floats,
+    records: Ints,
+    follows: Chain,
+    history: Ints,
+    head: Chain,
+    reached: Flags,
+    counts: Ints,
+    crossed: Floats,
+    rest: Floats,
+) -> float:
+    """Hands the labels of a node on: to later stages, by each cut that may be closed here, and to the next states.
+
+    A label is made in row 0 of the pool, which is nobody's. It is added unless one there is no worse; those that it is
+    no worse than leave. Of a full node the worst goes; a full pool takes no more.
+    (Arrays are indexed in place, never reassigned, and go to kernels with one way out: else each reference to them is
+    counted, which takes longer than the search.)
+    Args:    as in `search`; `crossed` and `rest` are scratch.   counts: where it goes on, and stops for want of room.
+    Returns: the least that a label which was left out could have led to.
+    """
+    num_stages, num_memories, num_joint = stage_digits.shape[0], capacity.size, joint.shape[0]
+    columns, compared = 3 + num_resources, 4 + num_resources + num_memories
+    floor = np.inf
+    while counts[NODE] < head.size:
+        source = counts[NODE]
+        state, stage = source // num_stages, source % num_stages
+        if not reached[state] or not head[source]:
+            counts[NODE] += 1 if reached[state] else num_stages
+            continue
+        # Each label may close every cut and grow to every next state.
+        num_ways = cuts.shape[0] + grow_start[state + 1] - grow_start[state]
+        counts[MORE] = length(follows, head[source]) * num_ways
+        short = counts[USED] + counts[MORE] >= records.size and records.size <= most
+        if short or counts[RECORDS] + counts[MORE] > history.shape[0]:
+            break
+        if not beam and counts[COMPARED] > patience:
+            beam = narrow
+        for way in range(num_ways):
+            closes = way < cuts.shape[0]
+            memory, output, partial_after, elements = -1, False, 0.0, 0
+            state_there, stage_there = state, stage
+            if closes:
+                x = cuts[way, OPERAND]
+                output = cuts[way, SUMS] > 0
+                memory = cuts[way, MEMORY]
+                inside = row_of[x, state] > 0 or (output and visit_of[x, state] > 0)
+                if stage_digits[stage, x] != cuts[way, BELOW] or (memory < 0 and inside):
+                    continue
+                stage_there = stage_of[stage, x, cuts[way, ABOVE]]
+                row = cuts[way, FIRST_ROW] + row_of[x, state]
+                visit = cuts[way, FIRST_VISIT] + visit_of[x, state]
+                visits = factors[visit, 8]
+                crossing(crossed, terms, row, factors, visit, joint, num_resources)
+                elements = tiles[row, 0] + (tiles[row, 1] if tiles[row, 2] * visits > 1 else 0)
+                partial_after = 1.0 if output and cuts[way, GOES_ON] and visits > 1 else 0.0
+            else:
+                state_there = grow_to[grow_start[state] + way - cuts.shape[0]]
+            possible = remaining(rest, least, first_least, stage_digits, stage_there, row_of, state_there)
+            there = state_there * num_stages + stage_there
+            here = head[source] if possible else 0
+            while here:
+                label = here
+                here = follows[here]
+                # To a larger state a label may have come another way.
+                if not closes and holds(records, follows, head[there], records[label]):
+                    continue
+                for f in range(labels.shape[1]):
+                    labels[0, f] = labels[label, f]
+                if closes:
+                    for f in range(columns):
+                        labels[0, f] += crossed[f]
+                    for k in range(num_joint):
+                        labels[0, compared + k] += crossed[columns + k]
+                    if memory >= 0:
+                        partial = output and labels[label, compared - 1] > 0
+                        labels[0, columns + memory] += float(elements * cuts[way, SUMS if partial else WIDTH])
+                        if labels[0, columns + memory] > capacity[memory]:
+                            continue
+                    if output:
+                        labels[0, compared - 1] = partial_after
+                    for m in range(num_memories):
+                        if not comes[stage_there, m]:
+                            labels[0, columns + m] = 0.0
+                first, second = objective_value(
+                    labels, 0, rest, compute, active, num_resources, objective, num_joint, unit
+                )
+                if first > limit or first == np.inf:
+                    continue
+                counts[MADE] += closes
+                # Compare it with those there.
+                before = count = worst = taken = 0
+                beaten = False
+                other = head[there]
+                while other and not beaten:
+                    counts[COMPARED] += 1
+                    after = follows[other]
+                    beaten = no_worse(labels, other, 0, compared)
+                    if not beaten and no_worse(labels, 0, other, compared):
+                        if before:
+                            follows[before] = after
+                        else:
+                            head[there] = after
+                        follows[other] = counts[FREE]
+                        counts[FREE] = other
+                    else:
+                        count += 1
+                        if beam and (not worst or (keys[other, 0], keys[other, 1]) > (keys[worst, 0], keys[worst, 1])):
+                            worst = other
+                        before = other
+                    other = after
+                if beaten:
+                    continue
+                # Find a row for it.
+                if beam and count >= beam:
+                    if (first, second) >= (keys[worst, 0], keys[worst, 1]):
+                        floor = min(floor, first)
+                        continue
+                    floor = min(floor, keys[worst, 0])
+                    taken = worst
+                else:
+                    taken = counts[FREE]
+                    if taken:
+                        counts[FREE] = follows[taken]
+                    elif counts[USED] == most:
+                        floor = min(floor, first)
+                        continue
+                    else:
+                        counts[USED] += 1
+                        taken = counts[USED]
+                    follows[taken] = 0
+                    if before:
+                        follows[before] = taken
+                    else:
+                        head[there] = taken
+                for f in range(labels.shape[1]):
+                    labels[taken, f] = labels[0, f]
+                keys[taken, 0] = first
+                keys[taken, 1] = second
+                records[taken] = records[label]
+                reached[state_there] = 1
+                if closes:
+                    records[taken] = counts[RECORDS]
+                    history[counts[RECORDS], 0] = records[label]
+                    history[counts[RECORDS], 1] = way
+                    history[counts[RECORDS], 2] = state
+                    counts[RECORDS] += 1
+        counts[NODE] += 1
+        if counts[NODE] < head.size:
+            release(head, follows, counts, source)
+    return floor
+
+
+@kernel
+def no_worse(labels: Floats, one: int, other: int, compared: int) -> bool:
+    """Whether a label is at most another in each of the first `compared` columns."""
+    f = 0
+    while f < compared and labels[one, f] <= labels[other, f]:
+        f += 1
+    return f == compared
+
+
+@kernel
+def crossing(
+    out: Floats, terms: Floats, row: int, factors: Floats, visit: int, joint: Floats, num_resources: int
+) -> None:
+    """What a cut adds to energy, exposed, ends, busy columns and their weighed sums: products of terms and factors."""
+    columns = 3 + num_resources
+    out[0] = 0.0
     for k in range(6):
-        energy += terms[k] * factors[k]
-    out[0] = energy
-    out[1] = label[1] + terms[6] * factors[6] + terms[7] * factors[7] + terms[8] * factors[8] - terms[9]
-    out[2] = label[2] + terms[10]
+        out[0] += terms[row, k] * factors[visit, k]
+    first, second, visits = factors[visit, 6], factors[visit, 7], factors[visit, 8]
+    out[1] = terms[row, 6] * first + terms[row, 7] * second + terms[row, 8] * visits - terms[row, 9]
+    out[2] = terms[row, 10]
     for r in range(num_resources):
-        out[3 + r] = label[3 + r] + terms[11 + r] * factors[6] + terms[11 + num_resources + r] * factors[7]
+        out[3 + r] = terms[row, 11 + r] * first + terms[row, 11 + num_resources + r] * second
+    for k in range(joint.shape[0]):
+        out[columns + k] = 0.0
+        for f in range(columns):
+            out[columns + k] += joint[k, f] * out[f]
 
 
 @kernel
-def longer(values: Ints) -> Ints:
-    """The same values with twice the room."""
-    more = np.empty(2 * values.size, np.int64)
-    more[: values.size] = values
+def longer(history: Ints) -> Ints:
+    """The same records with twice the room."""
+    more = np.empty((2 * history.shape[0], history.shape[1]), np.int64)
+    more[: history.shape[0]] = history
     return more
 
 
@@ -296,25 +416,25 @@ def enlarged(labels: Floats, keys: Floats, records: Ints, follows: Chain) -> tup
     size = records.size
     more_labels = np.empty((2 * size, labels.shape[1]), np.float64)
     more_keys = np.empty((2 * size, 2), np.float64)
+    more_records = np.empty(2 * size, np.int64)
     more_follows = np.zeros(2 * size, np.int32)
     more_labels[:size] = labels
     more_keys[:size] = keys
+    more_records[:size] = records
     more_follows[:size] = follows
-    return more_labels, more_keys, longer(records), more_follows
+    return more_labels, more_keys, more_records, more_follows
 
 
 @kernel
-def remaining(out: Floats, least: Floats, first: Ints, digits: Ints, row_of: Ints, state: int) -> bool:
+def remaining(out: Floats, least: Floats, first: Ints, digits: Ints, stage: int, row_of: Ints, state: int) -> bool:
     """The least that all operands still add after one node, column by column; False where one cannot go on."""
     for f in range(out.size):
         out[f] = 0.0
-    for x in range(digits.size):
-        row = first[x, digits[x]] + row_of[x, state]
-        if least[row, 0] == np.inf:
-            return False
+    for x in range(digits.shape[1]):
+        row = first[x, digits[stage, x]] + row_of[x, state]
         for f in range(out.size):
             out[f] += least[row, f]
-    return True
+    return bool(out[0] < np.inf)
 
 
 @kernel
@@ -327,91 +447,30 @@ def reachable_least(values: Floats, grow_start: Ints, grow_to: Ints) -> None:
 
 
 @kernel
-def insert(
-    labels: Floats,
-    keys: Floats,
-    records: Ints,
-    follows: Chain,
-    head: Chain,
-    pool: Ints,
-    node: int,
-    vector: Floats,
-    key: tuple[float, float],
-    record: int,
-    beam: int,
-    most: int,
-) -> tuple[bool, float]:
-    """Add a label to a node unless one there is no worse; those that it is no worse than leave.
-
-    Args:
-        labels, keys, records, follows: float64[P, F], float64[P, 2], int64[P], int32[P]: the pool, with room for one.
-        head: int32[nodes]: each node's first label.
-        pool: int64[3]: labels ever used, first of those free again, compared.
-        beam, most: of a full node the worst goes; a full pool takes no more.
-    Returns: (whether it was added, the objective of a label left out for want of room or infinity).
-    """
-    before = count = worst = 0
-    here = head[node]
-    while here:
-        pool[2] += 1
-        better = worse = False
-        for f in range(vector.size):
-            if labels[here, f] < vector[f]:
-                better = True
-            elif labels[here, f] > vector[f]:
-                worse = True
-            if better and worse:
-                break
-        if not worse:
-            return False, np.inf
-        if better:
-            count += 1
-            if not worst or (keys[here, 0], keys[here, 1]) > (keys[worst, 0], keys[worst, 1]):
-                worst = here
-            before, here = here, follows[here]
-            continue
-        after = follows[here]
-        if before:
-            follows[before] = after
-        else:
-            head[node] = after
-        follows[here] = pool[1]
-        pool[1] = here
-        here = after
-    lost = np.inf
-    if beam and count >= beam:
-        if (key[0], key[1]) >= (keys[worst, 0], keys[worst, 1]):
-            return False, key[0]
-        here = worst
-        lost = keys[worst, 0]
-    else:
-        here = pool[1]
-        if here:
-            pool[1] = follows[here]
-        elif pool[0] == most:
-            return False, key[0]
-        else:
-            pool[0] += 1
-            here = pool[0]
-        if before:
-            follows[before] = here
-        else:
-            head[node] = here
-        follows[here] = 0
-    labels[here] = vector
-    keys[here, 0] = key[0]
-    keys[here, 1] = key[1]
-    records[here] = record
-    return True, lost
+def holds(records: Ints, follows: Chain, here: int, record: int) -> bool:
+    """Whether a list of labels has one of a record."""
+    while here and records[here] != record:
+        here = follows[here]
+    return here > 0
 
 
 @kernel
-def release(head: Chain, follows: Chain, pool: Ints, node: int) -> None:
+def length(follows: Chain, here: int) -> int:
+    """How many labels a list has."""
+    count = 0
+    while here:
+        count += 1
+        here = follows[here]
+    return count
+
+
+@kernel
+def release(head: Chain, follows: Chain, counts: Ints, node: int) -> None:
     """Gives back the labels of a node that is done with."""
     here = head[node]
     while here:
         after = follows[here]
-        follows[here] = pool[1]
-        pool[1] = here
+        follows[here] = counts[FREE]
+        counts[FREE] = here
         here = after
     head[node] = 0

@@ -12,7 +12,7 @@ import numpy as np
 from weft.cost.kernels import Floats, Ints
 from weft.cost.price import active_pj_per_cycle
 from weft.cost.result import Price
-from weft.cost.tables import BUSY, ENDS, EXPOSED, CutTable, Tables, build, crossings
+from weft.cost.tables import BUSY, ENDS, EXPOSED, CutTable, Tables, build
 from weft.cost.units import op_pj, passes
 from weft.mapper.kernels import ENERGY, LATENCY, ROOM, reachable_least, search
 from weft.mapper.runs import Nodes, Rows, num_nodes, rows_of, states_of
@@ -53,13 +53,9 @@ class Packed:
     digits: Ints
     stage_of: Ints
     grow: tuple[Ints, Ints]
-    cut_start: Ints
-    cut_upper: Ints
-    cut_table: Ints
     row_of: Ints
     visit_of: Ints
-    first_row: Ints
-    first_visit: Ints
+    cuts: Ints
     terms: Floats
     tiles: Ints
     factors: Floats
@@ -132,7 +128,7 @@ def pack(
     capacity = np.array([free.get(name, problem.chip.memory(name).size_bits) for name in memories], np.int64)
     if roomy:
         capacity[:] = UNLIMITED
-    fields = BUSY + len(tables.resources) + len(memories) + 1
+    columns = BUSY + len(tables.resources)
 
     # Stages: which place each operand has reached, the array being 0.
     digits = np.array(list(itertools.product(*(range(len(chain) + 1) for chain in places))), np.int64)
@@ -144,33 +140,18 @@ def pack(
             for reached in range(row[x], len(places[x])):
                 stage_of[index, x, reached] = number[(*row[:x], reached + 1, *row[x + 1 :])]
 
-    cut_start = np.zeros((len(operands), depth + 2), np.int64)
-    cut_upper: list[int] = []
-    cut_table: list[int] = []
-    by_cut = {(table.operand, table.lower, table.upper): index for index, table in enumerate(tables.cuts)}
-    for x, name in enumerate(operands):
-        options = crossings(places[x])
-        for digit in range(depth + 1):
-            cut_start[x, digit] = len(cut_table)
-            for lower, upper in options:
-                if lower + 1 == digit:
-                    cut_upper.append(upper)
-                    cut_table.append(by_cut[name, lower, upper])
-        cut_start[x, depth + 1] = len(cut_table)
-
     row_of, visit_of = _coordinates(problem, tables)
     nodes, row_of = states_of(sizes, row_of, rows, growth(sizes.sizes))
     visit_of = visit_of[:, nodes.choice]
-    first_row = np.cumsum([0, *(len(table.tile) for table in tables.cuts)], dtype=np.int64)
-    first_visit = np.cumsum([0, *(len(table.visiting.visits) for table in tables.cuts)], dtype=np.int64)
     compute = compute_cycles(op, spatial) * passes(problem)
     active = active_pj_per_cycle(problem)
     joint = _joint(tables.resources, compute, active, objective, beaten, deadline)
     least, first_least = _least(problem, tables, rows, capacity, memories, joint)
-    start = np.zeros(fields, np.float64)
+    start = np.zeros(columns + len(memories) + 1 + len(joint), np.float64)
     start[0] = op_pj(problem) * op.iterations
     start[2] = problem.core.launch_cycles
     start[EXPOSED] = _skew_of_one_fold(problem)
+    start[len(start) - len(joint) :] = joint[:, :-1] @ start[:columns] + joint[:, -1]
     return Packed(
         problem,
         spatial,
@@ -181,13 +162,9 @@ def pack(
         digits,
         stage_of,
         nodes.grow,
-        cut_start,
-        np.array(cut_upper, np.int64),
-        np.array(cut_table, np.int64),
         row_of,
         visit_of,
-        first_row[:-1],
-        first_visit[:-1],
+        _cuts(problem, tables, memories),
         np.concatenate([_terms(table) for table in tables.cuts]),
         np.concatenate([_tiles(table) for table in tables.cuts]),
         np.concatenate([_factors(table) for table in tables.cuts]),
@@ -217,26 +194,17 @@ def find(packed: Packed, objective: int, beam: int, limit: float) -> Found:
     Args: objective: its number.   beam: labels kept per node, 0 for all.   limit: what is worse is left out.
     """
     problem, tables = packed.problem, packed.tables
-    cuts = tables.cuts
-    record, parents, closed_cut, closed_at, made, reached, floor = search(
+    record, history, made, reached, floor = search(
         packed.digits,
         packed.stage_of,
         *packed.grow,
         packed.row_of,
         packed.visit_of,
-        packed.cut_start,
-        packed.cut_upper,
-        packed.cut_table,
-        packed.first_row,
-        packed.first_visit,
+        packed.cuts,
         packed.terms,
         packed.tiles,
         packed.factors,
-        np.array([problem.width(table.operand) for table in cuts], np.int64),
-        np.array([max(problem.width(table.operand), problem.core.accumulator_bits) for table in cuts], np.int64),
-        np.array([packed.column_of(table) for table in cuts], np.int64),
         packed.capacity,
-        np.array([int(operand.slot == "O") for operand in problem.op.operands], np.int64),
         packed.least,
         packed.first_least,
         packed.comes,
@@ -257,8 +225,8 @@ def find(packed: Packed, objective: int, beam: int, limit: float) -> Found:
         return Found(None, math.inf, floor, made)
     closed: list[tuple[int, int]] = []
     while record >= 0:
-        closed.append((int(closed_cut[record]), int(closed_at[record])))
-        record = parents[record]
+        record, cut, state = history[record].tolist()
+        closed.append((cut, state))
     closed.reverse()
     return Found(_mapping(problem, packed.spatial, tables, packed.nodes, closed), reached, floor, made)
 
@@ -290,6 +258,22 @@ def _coordinates(problem: Problem, tables: Tables) -> tuple[Ints, Ints]:
                     number = number * length + choice
             found.append(number)
     return np.stack(rows), np.stack(visits)
+
+
+def _cuts(problem: Problem, tables: Tables, memories: list[str]) -> Ints:
+    """int64[N, 9]: the cuts as `kernels` names their columns."""
+    operands = {operand.name: x for x, operand in enumerate(problem.op.operands)}
+    found: list[tuple[int, ...]] = []
+    first_row = first_visit = 0
+    for table in tables.cuts:
+        x, places, width = operands[table.operand], problem.setting.of(table.operand), problem.width(table.operand)
+        memory = memories.index(places[table.lower].memory) if table.lower >= 0 else -1
+        sums = max(width, problem.core.accumulator_bits) if problem.op.operands[x].slot == "O" else 0
+        goes_on = int(table.upper < len(places) - 1)
+        found.append((x, table.lower + 1, table.upper, first_row, first_visit, memory, width, sums, goes_on))
+        first_row += len(table.tile)
+        first_visit += len(table.visiting.visits)
+    return np.array(found, np.int64)
 
 
 def _terms(table: CutTable) -> Floats:
