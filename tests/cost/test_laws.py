@@ -28,7 +28,7 @@ from weft.read import load
 from weft.read.chip import read_chip
 from weft.read.precision import assume_precision
 from weft.run.run import streaming_problem
-from weft.schedule.options import Mapper
+from weft.schedule.shared import Mapper
 
 Nest = tuple[Problem, Mapping]
 Law = Callable[[Problem, Mapping], None]

@@ -17,7 +17,7 @@ from weft.model.schedule import Infeasible
 from weft.read.chip import read_chip
 from weft.run import InfeasibleResult, map_model, prepared, run
 from weft.run.run import streaming_problem
-from weft.schedule.options import Mapper
+from weft.schedule.shared import Mapper
 
 CHIP = read_chip("tpu_like")
 WORKLOAD = prepared("resnet8", CHIP, None, "chip")[0]

@@ -18,7 +18,7 @@ from weft.read import load
 from weft.read.chip import read_chip
 from weft.read.precision import assume_precision
 from weft.run.run import streaming_problem
-from weft.schedule.options import Mapper
+from weft.schedule.shared import Mapper
 
 CHIPS = ("tpu_like", "eyeriss_like", "meta_prototype", "edge_tpu_like", "tpu_like_quad")
 KINDS = ("first", "middle", "pointwise", "depthwise", "gemm", "pool", "add", "product", "broadcast")

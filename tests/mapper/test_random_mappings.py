@@ -19,7 +19,7 @@ from weft.model.mapping import Mapping, Problem
 from weft.model.workload import Op
 from weft.read.chip import read_chip
 from weft.run.run import prepared, streaming_problem
-from weft.schedule.options import Mapper
+from weft.schedule.shared import Mapper
 
 FEW, SHARDS, EACH = 1_000, 10, 10_000
 

@@ -14,7 +14,7 @@ from weft.model.mapping import Loop, Problem, Unroll
 from weft.model.workload import Op
 from weft.read.chip import read_chip
 from weft.run.run import prepared, streaming_problem
-from weft.schedule.options import Mapper
+from weft.schedule.shared import Mapper
 
 CHIP = read_chip("tpu_like")
 WORKLOAD, _ = prepared("resnet8", CHIP, None, "chip")

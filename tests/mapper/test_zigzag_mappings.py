@@ -16,7 +16,7 @@ from weft.model.zigzag import ZigzagMapping
 from weft.read import load
 from weft.read.chip import read_chip
 from weft.read.mappings import read_zigzag_mappings
-from weft.schedule.options import setting_for
+from weft.schedule.settings import setting_for
 
 FILE = Path(__file__).parents[1] / "data" / "zigzag_resnet18_tpu_like.json"
 

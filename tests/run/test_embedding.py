@@ -39,15 +39,17 @@ def test_the_schedule_is_proved(result: RunResult) -> None:
 
 
 def test_a_table_larger_than_the_core_is_streamed_row_by_row(result: RunResult) -> None:
-    (option,) = (option for option in result.solution.options if option.op == "embed")
-    home = {operand: streamed for part in option.parts for operand, _, streamed in part.homes}
-    table = next(operand for operand in option.parts[0].problem.op.operands if operand.tensor == "table")
+    plan = result.solution.plan
+    (cut,) = (cut for cut in plan.cuts if cut.op.name == "embed")
+    recipes = [plan.recipes[number] for number in cut.recipes.tolist()]
+    home = {operand: streamed for recipe in recipes for operand, _, streamed in recipe.homes}
+    table = next(operand for operand in cut.op.operands if operand.tensor == "table")
     assert home[table.name]
     bits = 8  # the chip's default precision
     moved = sum(
         flow.bits
-        for part in option.parts
-        for flow in part.mapped.price.flows
+        for recipe in recipes
+        for flow in recipe.mapped.price.flows
         if flow.operand == table.name and flow.flow == "to_below" and flow.memory == result.chip.outermost
     )
     assert moved == TOKENS * WIDTH * bits

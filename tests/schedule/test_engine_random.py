@@ -15,11 +15,12 @@ import pytest
 from tests.schedule.worlds import make_chip, make_workload
 from weft.model.chip import Chip
 from weft.model.schedule import Infeasible, Schedule, Transfer
-from weft.model.workload import Workload
+from weft.model.workload import Range, Workload
 from weft.run.proof import prove
 from weft.run.run import streaming_problem
 from weft.schedule import GOALS, Solution, solve
-from weft.schedule.options import Mapper
+from weft.schedule.plan import Plan, Recipe
+from weft.schedule.shared import Mapper
 
 BLOCK = 30
 """Worlds per test."""
@@ -51,21 +52,29 @@ def wrong_with(workload: Workload, chip: Chip, solution: Solution) -> Iterator[s
         yield f"bound {limit.energy_pj} is above the energy {solution.energy_pj}"
     if not math.isclose(solution.energy_pj, _energy(chip, solution), rel_tol=1e-9):
         yield f"energy {solution.energy_pj} is not the sum of its parts {_energy(chip, solution)}"
-    if [option.op for option in solution.options] != [op.name for op in workload.ops]:
-        yield "one option per op, in order"
+    if [cut.op.name for cut in solution.plan.cuts] != [op.name for op in workload.ops]:
+        yield "one cut per op, in order"
     for memory, bits in solution.peaks:
         if not 0 <= bits <= chip.memory(memory).size_bits:
             yield f"peak of {bits} bits in {memory}"
     yield from _unbooked(chip, solution)
 
 
+def _recipes(plan: Plan) -> dict[tuple[str, tuple[tuple[str, Range], ...]], Recipe]:
+    """What runs each tile, by op and ranges."""
+    return {
+        (cut.op.name, cut.ranges(tile)): plan.recipes[number]
+        for cut in plan.cuts
+        for tile, number in enumerate(cut.recipes.tolist())
+    }
+
+
 def _energy(chip: Chip, solution: Solution) -> float:
     """Operations, accesses and links of every mapping; accesses and links of every transfer; static power."""
     total = chip.static_pj_per_cycle * solution.schedule.latency_cycles
-    for option in solution.options:
-        for part in option.parts:
-            price, core = part.mapped.price, chip.core(part.core)
-            total += price.op_pj + core.active_pj_per_cycle * price.latency_cycles + sum(f.pj for f in price.flows)
+    for recipe in _recipes(solution.plan).values():
+        price, core = recipe.mapped.price, chip.core(recipe.core)
+        total += price.op_pj + core.active_pj_per_cycle * price.latency_cycles + sum(f.pj for f in price.flows)
     return total + sum(_transfer_energy(chip, transfer) for transfer in solution.schedule.transfers)
 
 
@@ -82,16 +91,16 @@ def _transfer_energy(chip: Chip, transfer: Transfer) -> float:
 
 def _unbooked(chip: Chip, solution: Solution) -> Iterator[str]:
     """What a mapping moves over links and shared ports, and its task does not book for as long as it runs."""
-    parts = {(part.problem.op.name, part.ranges): part for option in solution.options for part in option.parts}
+    recipes = _recipes(solution.plan)
     for task in solution.schedule.tasks:
-        part = parts[task.op, task.ranges]
+        recipe = recipes[task.op, task.ranges]
         cycles = task.end - task.start
         booked = {(load.link, load.lane): load.rate for load in task.lanes}
         booked |= {(load.memory, load.port): load.rate for load in task.ports}
         homes = {use.memory for use in (*task.reads, task.writes) if not use.streamed}
-        homes |= {name for _, route in part.routes for name in route.memories[:-1]}
+        homes |= {name for _, route in recipe.routes for name in route.memories[:-1]}
         moved: Counter[tuple[str, str]] = Counter()
-        for flow in part.mapped.price.flows:
+        for flow in recipe.mapped.price.flows:
             if flow.flow == "link" or flow.memory in homes:
                 moved[flow.memory, flow.port] += flow.bits
         for at, bits in moved.items():
@@ -119,18 +128,22 @@ def features(workload: Workload, chip: Chip, solution: Solution) -> set[str]:
     alone = {link.name for link in chip.links if link.exclusive}
     duplex = {link.name for link in chip.links if not link.half_duplex}
     users = Counter(lane.lane for event in _events(schedule) for lane in event.lanes if lane.link in alone)
+    on: dict[str, list[str]] = {}
+    for task in schedule.tasks:
+        on.setdefault(task.op, []).append(task.core)
     places = Counter((held.memory, held.tensor, held.box) for held in schedule.residencies)
     found = {
         "written back": any(chip.outermost in m.targets and m.tensor not in kept for m in schedule.transfers),
         "streamed": any(use.streamed for task in schedule.tasks for use in (*task.reads, task.writes)),
         "resident": any(not use.streamed for task in schedule.tasks for use in task.reads),
         "fetched again": any(count > 1 for count in places.values()),
-        "tiles": any(len({part.core for part in o.parts}) < len(o.parts) for o in solution.options),
-        "split": any(len({part.core for part in o.parts}) > 1 for o in solution.options),
+        "tiles": any(len(set(cores)) < len(cores) for cores in on.values()),
+        "split": any(len(set(cores)) > 1 for cores in on.values()),
+        "fused": any(len(group) > 1 for group in solution.plan.groups),
         "core to core": any(chip.outermost not in (move.source, *move.targets) for move in schedule.transfers),
         "several hops": any(len(route.links) > 1 for move in schedule.transfers for route in move.routes),
         "streamed over hops": any(
-            len(route.links) > 1 for o in solution.options for p in o.parts for _, route in p.routes
+            len(route.links) > 1 for recipe in _recipes(solution.plan).values() for _, route in recipe.routes
         ),
         "exclusive": any(count > 1 for count in users.values()),
         "full duplex": any(lane.link in duplex for event in _events(schedule) for lane in event.lanes),
@@ -155,6 +168,7 @@ SHARES = {
     "fetched again": 0.06,
     "tiles": 0.15,
     "split": 0.2,
+    "fused": 0.2,
     "core to core": 0.3,
     "several hops": 0.2,
     "streamed over hops": 0.12,

@@ -17,11 +17,12 @@ from weft.run.proof import prove
 from weft.run.run import streaming_problem
 from weft.schedule import Solution
 from weft.schedule.bounds import bounds
-from weft.schedule.engine import Engine
+from weft.schedule.design import Composer, Design, Group, Placement
 from weft.schedule.fabric import Fabric
-from weft.schedule.options import Mapper, Option, options_for
-from weft.schedule.solve import peak_bits, total_energy_pj
-from weft.schedule.timing import settle
+from weft.schedule.placing import Placed, place
+from weft.schedule.plan import Plan
+from weft.schedule.recipes import Recipes
+from weft.schedule.shared import Mapper
 
 CHIPS = ("tpu_like", "tpu_like_quad", "eyeriss_like", "diana", "meta_prototype")
 
@@ -54,17 +55,6 @@ def one_op(name: str, chip: Chip) -> Workload:
     return assume_precision(read_model(model), chip.precision)[0]
 
 
-def streamed_whole(options: tuple[Option, ...], chip: Chip, core: str) -> Option:
-    """The option of one core in which nothing rests on chip."""
-    return next(
-        option
-        for option in options
-        if len(option.parts) == 1
-        and option.parts[0].core == core
-        and all(memory == chip.outermost for _, memory, _ in option.parts[0].homes)
-    )
-
-
 CASES = [(chip, op) for chip in CHIPS for op in NETS]
 
 
@@ -80,24 +70,26 @@ def test_one_streamed_task_costs_what_its_mapping_does(chip_name: str, op_name: 
         mapper = Mapper(workload, chip, "edp", "fixed")
         mapped = mapper.map(streaming_problem(mapper, op, core, chip))
         assert isinstance(mapped, Mapped)
-        found, _ = options_for(mapper, op)
-        option = streamed_whole(found, chip, core.name)
-        engine = Engine(workload, Fabric(chip, {1}), [option])
-        engine.run()
-        schedule = settle(engine.schedule(), chip)
+        design = Design((Group((0,)),), (Placement((core.name,), stream=True),))
+        plan = Composer(workload, chip, Recipes(mapper)).plan(design)
+        assert isinstance(plan, Plan)
+        placed = place(workload, Fabric(chip, {1}), plan)
+        assert isinstance(placed, Placed)
+        placed = placed.settled()
         cycles = math.ceil(mapped.price.latency_cycles * chip.base_clock_hz / core.clock_hz)
-        assert schedule.latency_cycles == cycles
-        assert not schedule.transfers
+        assert placed.latency_cycles == cycles
+        assert not placed.transfers
         # a mapping's energy holds static power for its own core cycles; the schedule's for base cycles
         static = chip.static_pj_per_cycle * (cycles - mapped.price.latency_cycles * chip.base_clock_hz / core.clock_hz)
-        assert total_energy_pj(schedule, chip) == pytest.approx(mapped.price.energy_pj + static, rel=1e-12)
-        limit = bounds(workload, chip, {op.name: (option,)})
+        assert placed.energy_pj == pytest.approx(mapped.price.energy_pj + static, rel=1e-12)
+        limit = bounds(workload, chip, "fixed")
         solution = Solution(
-            schedule,
-            (option,),
+            placed.schedule(),
+            design,
+            plan,
             limit,
-            total_energy_pj(schedule, chip),
-            peak_bits(schedule),
+            placed.energy_pj,
+            placed.peaks,
             tried=1,
             searched=1,
             not_mapped=(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -13,8 +14,12 @@ from weft.model.schedule import Infeasible
 from weft.model.workload import Workload
 from weft.run.proof import prove
 from weft.schedule import GOALS, Goal, Solution, solve
-from weft.schedule.options import Mapper, options_for
-from weft.schedule.solve import _Search
+from weft.schedule.design import Composer
+from weft.schedule.fabric import Fabric
+from weft.schedule.recipes import Recipes
+from weft.schedule.search import Search
+from weft.schedule.shared import Mapper
+from weft.schedule.solve import figures, keys, starts
 
 BIG = 10**7
 ONE_CORE = bus_chip((array_core("a", "ma"),), (memory("ma", BIG, 256),))
@@ -48,8 +53,8 @@ def deep() -> Workload:
     return network(nodes, {"t0": (1, 8, 8, 8)}, weights, {"t4": (1, 8, 8, 8)})
 
 
-def solution(workload: Workload, chip: Chip, goal: Goal = "latency", budget: int = 40) -> Solution:
-    found = solve(workload, chip, goal, budget=budget)
+def solution(workload: Workload, chip: Chip, goal: Goal = "latency", budget: int = 40, fuse: bool = True) -> Solution:
+    found = solve(workload, chip, goal, budget=budget, fuse=fuse)
     assert not isinstance(found, Infeasible), found
     assert prove(workload, chip, found).ok
     return found
@@ -71,11 +76,13 @@ def test_a_result_is_no_worse_than_any_start_by_its_own_measure(goal: Goal, size
     worse; starting things earlier in the end may let more of them be held at once.)"""
     workload, chip = residual(), quad(size, 64)
     mapper = Mapper(workload, chip, "edp" if goal == "memory" else goal, "fixed", quick=True)
-    search = _Search(workload, chip, [options_for(mapper, op)[0] for op in workload.ops], goal, 100, None)
-    starts = [trial for picks in search._starts() if (trial := search.attempt(picks)) is not None]
-    assert starts
+    composer = Composer(workload, chip, Recipes(mapper))
+    known = [figures(composer, number)[0] for number in range(len(workload.ops))]
+    search = Search(composer, Fabric(chip, {1, 2, 3, 4}), [[it.choice for it in found] for found in known], goal, 100)
+    trials = [trial for start in starts(known, keys(goal)) if (trial := search.attempt(start)) is not None]
+    assert trials
     found = solution(workload, chip, goal, budget=30)
-    assert measure(found, chip, goal) <= min(trial.score for trial in starts)[0]
+    assert measure(found, chip, goal) <= min(trial.score for trial in trials)[0]
 
 
 @pytest.mark.parametrize("size", [6_000, BIG])
@@ -167,7 +174,9 @@ def test_an_input_that_is_an_output_and_that_no_op_reads_stays_where_it_is() -> 
 def test_with_room_nothing_crosses_to_the_outermost_memory_but_what_must() -> None:
     workload = residual()
     found = solution(workload, ONE_CORE, "energy")
-    moved = {(m.tensor, m.source, *m.targets): m.bits for m in found.schedule.transfers}
+    moved = Counter[tuple[str, ...]]()
+    for move in found.schedule.transfers:
+        moved[move.tensor, move.source, *move.targets] += move.bits
     assert moved == {
         ("x", "dram", "ma"): 8 * 4 * 64,
         ("w1", "dram", "ma"): 8 * 8 * 4,
@@ -177,12 +186,16 @@ def test_with_room_nothing_crosses_to_the_outermost_memory_but_what_must() -> No
     assert not any(use.streamed for task in found.schedule.tasks for use in (*task.reads, task.writes))
 
 
-def test_without_room_for_a_residual_it_is_written_back_or_streamed_and_read_again() -> None:
+def test_without_room_for_a_residual_it_is_written_back_and_read_again_unless_rows_pass_on() -> None:
+    """8 x 8 x 8 x 8 bits of it are half the memory. Step by step, three of its eight rows are enough."""
     chip = bus_chip((array_core("a", "ma"),), (memory("ma", 9_000, 256),))
-    found = solution(residual(), chip, "energy")
-    tensors = {m.tensor for m in found.schedule.transfers if m.targets == ("dram",)}
-    tensors |= {t.writes.tensor for t in found.schedule.tasks if t.writes.streamed}
-    assert tensors > {"out"}
+    apart, together = (solution(residual(), chip, "energy", fuse=fuse) for fuse in (False, True))
+    for found, written in ((apart, {"y", "out"}), (together, {"out"})):
+        tensors = {m.tensor for m in found.schedule.transfers if m.targets == ("dram",)}
+        tensors |= {t.writes.tensor for t in found.schedule.tasks if t.writes.streamed}
+        assert tensors == written
+    assert together.plan.groups == (("first", "second", "sum"),)
+    assert together.energy_pj < apart.energy_pj
 
 
 def test_four_equal_cores_share_work_that_computing_bounds() -> None:

@@ -187,6 +187,19 @@ class Op:
         dims = tuple((name, ranges[name][1] - ranges[name][0]) for name, _ in self.dims)
         return Op(self.name, self.kind, self.onnx, dims, tuple(moved), self.barrier, self.folded, self.nodes)
 
+    def alone(self, ranges: Map[str, Range]) -> Op:
+        """`tile`, of tensors that are no larger than what it touches: tiles alike are then equal."""
+        part = self.tile(ranges)
+        sizes = part.whole()
+
+        def cut(axis: Axis) -> Axis:
+            if axis.scattered:
+                return axis
+            start, stop = axis.reach(sizes)
+            return replace(axis, size=stop - start, offset=axis.offset - start)
+
+        return replace(part, operands=tuple(replace(it, axes=tuple(map(cut, it.axes))) for it in part.operands))
+
     def counted(self) -> Op:
         """This op as it is priced: of a scattered axis as many elements as are picked, one per point of its terms."""
         if not any(axis.scattered for operand in self.operands for axis in operand.axes):

@@ -23,7 +23,7 @@ from weft.read.chip import read_chip
 from weft.read.mappings import read_mappings
 from weft.run.result import Json, MappedOp
 from weft.run.run import prepared, streaming_problem
-from weft.schedule.options import Mapper
+from weft.schedule.shared import Mapper
 
 Conventions = Literal["weft", "zigzag"]
 CONVENTIONS: tuple[Conventions, ...] = ("weft", "zigzag")

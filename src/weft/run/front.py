@@ -14,7 +14,7 @@ from weft.read import model_name
 from weft.read.chip import read_chip
 from weft.run.result import InfeasibleResult, Json, MappedOp
 from weft.run.run import best_core, chosen_ops, flow_of, no_core, prepared
-from weft.schedule.options import Mapper
+from weft.schedule.shared import Mapper
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,7 +112,8 @@ class RunResult:
         by_op: dict[str, list[Task]] = {}
         for task in self.schedule.tasks:
             by_op.setdefault(task.op, []).append(task)
-        for op, option in zip(self.workload.ops, self.solution.options, strict=True):
+        for number, op in enumerate(self.workload.ops):
+            recipes = self.solution.plan.recipes_of(number)
             tasks = by_op[op.name]
             start, end = min(task.start for task in tasks), max(task.end for task in tasks)
             cores = sorted({task.core for task in tasks})
@@ -130,20 +131,20 @@ class RunResult:
                     "kind": op.kind,
                     "onnx": op.onnx,
                     "dims": op.size,
-                    "bits": dict(option.parts[0].problem.widths),
+                    "bits": dict(recipes[0].problem.widths),
                     "macs": op.macs,
-                    "option": option.name,
+                    "option": str(self.solution.design.placements[number]),
                     "cores": cores,
                     "tiles": len(tasks),
                     "start_cycle": start,
                     "end_cycle": end,
                     "busy_cycles": busy,
                     "energy_pj": sum(task.energy_pj for task in tasks),
-                    "utilisation": op.iterations * passes(option.parts[0].problem) / units if units else 0.0,
+                    "utilisation": op.iterations * passes(recipes[0].problem) / units if units else 0.0,
                     "folded": list(op.folded),
-                    "streamed": sorted({name for part in option.parts for name, _, away in part.homes if away}),
-                    "mapping": str(option.parts[0].mapped.mapping),
-                    "optimal": all(part.mapped.optimal for part in option.parts),
+                    "streamed": sorted({name for recipe in recipes for name, _, away in recipe.homes if away}),
+                    "mapping": str(recipes[0].mapped.mapping),
+                    "optimal": all(recipe.mapped.optimal for recipe in recipes),
                 }
             )
         return rows
@@ -208,7 +209,7 @@ class RunResult:
             "gap": {"latency": self.gap_latency, "energy": self.gap_energy},
             "tiles": len(self.schedule.tasks),
             "transfers": len(self.schedule.transfers),
-            "fusion_groups": [[op.name] for op in self.workload.ops],
+            "fusion_groups": [list(group) for group in self.solution.plan.groups],
             "cores": self.core_rows(),
             "links": self.link_rows(),
             "ops": self.op_rows(),

@@ -26,7 +26,8 @@ from weft.read.widths import read_widths, set_widths
 from weft.run.proof import executed, prove
 from weft.run.result import InfeasibleResult, MappedOp, MapResult, RunResult
 from weft.schedule import GOALS, Goal, solve
-from weft.schedule.options import Mapper, setting_for
+from weft.schedule.settings import setting_for
+from weft.schedule.shared import Mapper
 from weft.schedule.solve import BUDGET, Progress
 
 Spatial = Literal["fixed", "free"]
@@ -53,7 +54,8 @@ def run(
 
     Args:    model: zoo name, `.onnx` or `.pt2` file, or a `torch.export.ExportedProgram`.
              chip: library name, YAML file, or a `Chip`.
-             objective: latency, energy, edp or memory.   fuse: "off" or "auto" (both run layer by layer for now).
+             objective: latency, energy, edp or memory.
+             fuse: "auto" (ops run together, step by step, where that is better) or "off".
              spatial: "fixed" (the arrays' declared dataflow) or "free".   dims: sizes of symbolic dimensions.
              precision: "chip" (its default where the model is float), "model", or a file of widths (docs/precision.md).
              seed, budget: of the search.   cache: take mappings that earlier runs found; the result is the same.
@@ -73,7 +75,9 @@ def run(
     workload, assumed = prepared(model, silicon, dims, precision)
     spent = {"read": time.process_time() - clock}
     clock = time.process_time()
-    solution = solve(workload, silicon, goal, flow, budget, seed, progress, results() if cache else None)
+    solution = solve(
+        workload, silicon, goal, flow, budget, seed, progress, results() if cache else None, fuse == "auto"
+    )
     spent["schedule"] = time.process_time() - clock
     if isinstance(solution, Infeasible):
         return InfeasibleResult(name, silicon.name, objective, solution, spent)
@@ -99,7 +103,7 @@ def run(
         proof,
         assumed,
         spent,
-        (*workload.notes, *pass_notes(part.problem for option in solution.options for part in option.parts)),
+        (*workload.notes, *pass_notes(solution.plan.recipes[number].problem for number in solution.plan.used)),
     )
 
 

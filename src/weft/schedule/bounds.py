@@ -1,22 +1,24 @@
-"""What no schedule of these options can beat: compute, off-chip traffic, link load, critical path; and least energy."""
+"""What no schedule can beat: compute, off-chip traffic, link load, critical path; and least energy."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal
 
-from weft.model.chip import Chip
-from weft.model.workload import Box, Op, Operand, Workload, intersect, volume
-from weft.schedule.options import Option
+from weft.cost.units import op_pj, passes
+from weft.mapper.space import dim_of_role
+from weft.model.chip import Chip, Core
+from weft.model.mapping import Problem, Setting
+from weft.model.workload import SLOTS, Op, Operand, Workload, intersect, volume
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Lower bounds, each by its cause [base cycles], and on energy [pJ].
+    """Lower bounds, each by its cause [base cycles], and on energy [pJ]; whatever is fused, split and mapped.
 
-    They hold for schedules made of the given options (spatial choice, splits and mappings of this run).
+    With a fixed dataflow they hold for that dataflow.
     """
 
     compute_cycles: int
@@ -30,33 +32,20 @@ class Bounds:
         return max(self.compute_cycles, self.offchip_cycles, self.link_cycles, self.critical_path_cycles)
 
 
-def array_cycles(option: Option, chip: Chip) -> list[tuple[str, int]]:
-    """(core, base cycles in which its array must compute) of each part."""
-    return [
-        (
-            part.core,
-            math.ceil(part.mapped.price.compute_cycles * chip.base_clock_hz / chip.core(part.core).clock_hz),
-        )
-        for part in option.parts
-    ]
+def bounds(workload: Workload, chip: Chip, spatial: Literal["fixed", "free"]) -> Bounds:
+    """Bounds over all schedules.
 
-
-def bounds(workload: Workload, chip: Chip, options: Mapping[str, Sequence[Option]]) -> Bounds:
-    """Bounds over all schedules that pick one of `options` for each op.
-
-    compute:   the least array time of each op, shared out over all cores that could take it.
+    compute:   the least array time of each op, shared out over all cores that take its kind.
     off-chip:  inputs, weights and outputs cross the outermost memory's ports once.
-    links:     the same traffic crosses the links that end at the outermost memory, but for operands that an option has
-               a core read or write right there.
-    path:      the longest chain of ops, tiles of consumers following tiles of producers (`_critical_path`).
+    links:     the same traffic crosses the links that end at the outermost memory, but for what a core may read or
+               write right there.
+    path:      the longest chain of ops of which each needs all of the one before, or its first and last element.
     energy:    operations at their cheapest core, compulsory off-chip traffic, static power over the latency bound.
     """
     work: dict[frozenset[str], int] = {}
     for op in workload.ops:
-        choices = options[op.name]
-        least = min(sum(cycles for _, cycles in array_cycles(option, chip)) for option in choices)
-        able = frozenset(part.core for option in choices for part in option.parts)
-        work[able] = work.get(able, 0) + least
+        able = frozenset(core.name for core in chip.cores_for(op.kind))
+        work[able] = work.get(able, 0) + array_cycles(workload, chip, op, spatial)
     # Work that only some cores can take bounds by itself; so does all work over all cores.
     every = frozenset(core for able in work for core in able)
     compute = max(
@@ -65,14 +54,60 @@ def bounds(workload: Workload, chip: Chip, options: Mapping[str, Sequence[Option
     )
     read, written = compulsory_bits(workload)
     offchip = _port_cycles(chip, read, written)
-    links = _link_cycles(chip, *compulsory_bits(workload, _at_the_outermost(chip, options)))
-    path = _critical_path(workload, chip, options)
+    links = _link_cycles(chip, *compulsory_bits(workload, _at_the_outermost(workload, chip)))
+    path = _critical_path(workload, chip, spatial)
     latency = max(compute, offchip, links, path)
     operations = sum(
-        min(sum(part.mapped.price.op_pj for part in option.parts) for option in options[op.name]) for op in workload.ops
+        min(op_pj(_problem(workload, chip, op, core)) for core in chip.cores_for(op.kind)) * op.iterations
+        for op in workload.ops
     )
     energy = operations + _offchip_pj(chip, read, written) + chip.static_pj_per_cycle * latency
     return Bounds(compute, offchip, links, path, energy)
+
+
+def array_cycles(workload: Workload, chip: Chip, op: Op, spatial: Literal["fixed", "free"]) -> int:
+    """Base cycles in which arrays must compute all of an op, however it is cut, summed over cores.
+
+    A box cut into tiles takes no fewer blocks of the array's shape than the box uncut, and a tile no fewer than its
+    points over the points of the largest block that fits in the op. The former holds where all cores are alike.
+    """
+    times: list[tuple[Fraction, int]] = []
+    blocks: set[tuple[tuple[str, int], ...] | int] = set()
+    for core in chip.cores_for(op.kind):
+        block = _block(op, core) if spatial == "fixed" else core.units
+        rounds = passes(_problem(workload, chip, op, core)) * Fraction(chip.base_clock_hz, core.clock_hz)
+        if isinstance(block, int):
+            times.append((rounds * Fraction(op.iterations, block), 0))
+            blocks.add(block)
+            continue
+        wide = dict(block)
+        inside = math.prod(min(size, wide.get(dim, 1)) for dim, size in op.dims)
+        whole = math.prod(math.ceil(size / wide.get(dim, 1)) for dim, size in op.dims)
+        times.append((rounds * Fraction(op.iterations, inside), math.ceil(rounds * whole)))
+        blocks.add(block)
+    least = math.ceil(min(time for time, _ in times))
+    return max(least, min(whole for _, whole in times)) if len(blocks) == 1 else least
+
+
+def _block(op: Op, core: Core) -> tuple[tuple[str, int], ...] | int:
+    """The largest box that the declared dataflow lays on the array, or its points where a side may take several."""
+    block: dict[str, int] = {}
+    units = 1
+    clear = True
+    for side in core.array:
+        size = side.size if side.most is None else side.most
+        found = dict.fromkeys(dim_of_role(op, role) for role in side.roles)
+        dims = [dim for dim in found if dim is not None and op.size[dim] > 1]
+        units *= size if dims else 1
+        clear &= len(dims) < 2
+        for dim in dims:
+            block[dim] = block.get(dim, 1) * size
+    return tuple(sorted(block.items())) if clear else units
+
+
+def _problem(workload: Workload, chip: Chip, op: Op, core: Core) -> Problem:
+    widths = {tensor.name: tensor.bits for tensor in workload.tensors}
+    return Problem(op, tuple((item.name, widths[item.tensor]) for item in op.operands), chip, Setting(core.name, ()))
 
 
 def compulsory_bits(workload: Workload, but: frozenset[tuple[str, str]] = frozenset()) -> tuple[int, int]:
@@ -96,15 +131,19 @@ def compulsory_bits(workload: Workload, but: frozenset[tuple[str, str]] = frozen
     return sum(most.values()), written
 
 
-def _at_the_outermost(chip: Chip, options: Mapping[str, Sequence[Option]]) -> frozenset[tuple[str, str]]:
-    """(op, operand) pairs that some option has a core read or write in the outermost memory itself."""
+def _at_the_outermost(workload: Workload, chip: Chip) -> frozenset[tuple[str, str]]:
+    """(op, operand) pairs that some core may read or write in the outermost memory itself."""
+    there = {
+        (core.name, slot)
+        for core in chip.cores
+        for slot in SLOTS
+        if any(chip.outermost == at.memory for at in core.chain(slot))
+    }
     return frozenset(
-        (option.op, operand)
-        for choices in options.values()
-        for option in choices
-        for part in option.parts
-        for operand, memory, streamed in part.homes
-        if memory == chip.outermost and not streamed
+        (op.name, operand.name)
+        for op in workload.ops
+        for operand in op.operands
+        if any((core.name, operand.slot) in there for core in chip.cores_for(op.kind))
     )
 
 
@@ -162,69 +201,37 @@ def _offchip_pj(chip: Chip, read: int, written: int) -> float:
     return read * min(out, default=0.0) + written * min(into, default=0.0)
 
 
-def _critical_path(workload: Workload, chip: Chip, options: Mapping[str, Sequence[Option]]) -> int:
+def _critical_path(workload: Workload, chip: Chip, spatial: Literal["fixed", "free"]) -> int:
     """The longest chain of producers and consumers [base cycles].
 
-    For each op two times that no schedule beats: when its first part ends and when its last one does.
-    - A part waits for at least one part of one producer of each operand (unless it may touch padding only).
-    - All parts of one core run one after another.
-    - Where every part that a producer may be cut into holds something that the op reads, some part of the op waits for
-      the producer's last.
+    Of each op the time when all of it can have been done: shared out over all cores that take it, after all of what it
+    needs whole, and a cycle or more after the end of all else that it reads some of the last of.
     """
-    first: dict[str, int] = {}
-    last: dict[str, int] = {}
+    done: dict[str, int] = {}
     makers: dict[str, list[Op]] = {}
     for op in workload.ops:
-        choices = options[op.name]
-        cycles = [array_cycles(option, chip) for option in choices]
-        shortest = min(spent for parts in cycles for _, spent in parts)
-        ready, end = 0, 0
+        spent = math.ceil(array_cycles(workload, chip, op, spatial) / len(chip.cores_for(op.kind)))
+        ready, after = 0, 0
         for operand in op.inputs:
             box = workload.root_box(operand.tensor, operand.box(op.whole()))
-            found = [
-                maker
-                for maker in makers.get(workload.root(operand.tensor), [])
-                if intersect(_made(maker), box) is not None
-            ]
-            if found and _always_read(operand, choices):
-                ready = max(ready, min(first[maker.name] for maker in found))
-            for maker in found:
-                if _always_met(workload, op, operand, options[maker.name], maker):
-                    end = max(end, last[maker.name] + shortest)
-        first[op.name] = ready + shortest
-        last[op.name] = max(end, ready + min(_longest_core(parts) for parts in cycles))
+            for maker in makers.get(workload.root(operand.tensor), []):
+                made = workload.root_box(maker.output.tensor, maker.output.box(maker.whole()))
+                if intersect(made, box) is None:
+                    continue
+                if _needs_all(workload, op, operand):
+                    ready = max(ready, done[maker.name])
+                elif all(map(all, _hits(op, operand))):
+                    after = max(after, done[maker.name] + 1)
+        done[op.name] = max(ready + spent, after)
         makers.setdefault(workload.root(op.output.tensor), []).append(op)
-    return max(last.values(), default=0)
+    return max(done.values(), default=0)
 
 
-def _made(op: Op) -> Box:
-    return op.output.box(op.whole())
+def _needs_all(workload: Workload, op: Op, operand: Operand) -> bool:
+    """Whether every tile of an op reads all of an operand: no dim along which it may be cut chooses what is read.
 
-
-def _longest_core(parts: list[tuple[str, int]]) -> int:
-    """Cycles of the core that has most to do."""
-    busy: dict[str, int] = {}
-    for core, cycles in parts:
-        busy[core] = busy.get(core, 0) + cycles
-    return max(busy.values())
-
-
-def _always_read(operand: Operand, choices: Sequence[Option]) -> bool:
-    """Whether every part of every option touches something of an operand."""
-    return all(volume(operand.box(dict(part.ranges))) > 0 for option in choices for part in option.parts)
-
-
-def _always_met(workload: Workload, op: Op, operand: Operand, choices: Sequence[Option], maker: Op) -> bool:
-    """Whether `op` reads something of every part into which `maker` may be cut."""
-    hits = _hits(op, operand)
-    if all(map(all, hits)):
-        return True
-    if workload.root(operand.tensor) != operand.tensor:
+    Where a tile may touch padding only, or picks at run time, nothing is sure.
+    """
+    if any(axis.scattered for axis in operand.axes) or set(op.cuttable) & operand.dims:
         return False
-    return all(
-        all(
-            any(axis[start:stop]) for axis, (start, stop) in zip(hits, maker.output.box(dict(part.ranges)), strict=True)
-        )
-        for option in choices
-        for part in option.parts
-    )
+    return volume(operand.box(op.whole())) > 0 and all(map(all, _hits(op, operand)))

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from weft.model.chip import Flow, Route
 from weft.model.workload import SLOTS, Slot
 from weft.schedule.fabric import Fabric
-from weft.schedule.options import Part, hub_memory
+from weft.schedule.options import Part
+from weft.schedule.settings import hub_memory
 
 
 @dataclass(frozen=True, slots=True)

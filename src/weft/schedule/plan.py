@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from weft.mapper import Mapped
 from weft.model.chip import Route
 from weft.model.mapping import Problem
-from weft.model.workload import Op, Range
+from weft.model.workload import Op, Range, volume
 
 Counts = NDArray[np.int64]
 
@@ -35,6 +35,12 @@ class Recipe:
     homes: tuple[tuple[str, str, bool], ...]
     routes: tuple[tuple[str, Route], ...]
     duration: int
+
+    def bits(self, operand: str) -> int:
+        """Bits of what a tile touches of an operand."""
+        tile = self.problem.op
+        box = next(item.box(tile.whole()) for item in tile.operands if item.name == operand)
+        return volume(box) * self.problem.width(operand)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +86,15 @@ class Plan:
     def first(self) -> Counts:
         """[ops + 1]: number of each op's first tile, and of tiles in all."""
         return np.cumsum([0, *(len(cut.recipes) for cut in self.cuts)])
+
+    @cached_property
+    def used(self) -> tuple[int, ...]:
+        """Numbers of the recipes that tiles have."""
+        return tuple(np.unique(np.concatenate([cut.recipes for cut in self.cuts])).tolist())
+
+    def recipes_of(self, op: int) -> tuple[Recipe, ...]:
+        """The different recipes of an op, in the order of its tiles."""
+        return tuple(self.recipes[number] for number in dict.fromkeys(self.cuts[op].recipes.tolist()))
 
     def at(self, number: int) -> tuple[int, int]:
         """(op, tile of it) of a tile's number."""

@@ -1,4 +1,4 @@
-"""Schedules a workload on a chip: options of every op, a start, and a seeded search over whole schedules."""
+"""Schedules a workload on a chip: what each op may do, a seeded search over whole schedules, careful maps, bounds."""
 
 from __future__ import annotations
 
@@ -14,38 +14,37 @@ from weft.model.chip import Chip
 from weft.model.schedule import Infeasible, Schedule
 from weft.model.workload import Workload
 from weft.schedule.bounds import Bounds, bounds
-from weft.schedule.engine import Engine, Stuck
+from weft.schedule.choices import Choice, choices_of
+from weft.schedule.design import Composer, Design, Group
 from weft.schedule.fabric import Fabric
-from weft.schedule.options import Mapper, Option, options_for, refined
-from weft.schedule.timing import retime, settle
+from weft.schedule.fuse import Steps, even, whole_at
+from weft.schedule.placing import place
+from weft.schedule.plan import Plan
+from weft.schedule.recipes import Recipes
+from weft.schedule.search import GOALS, Goal, Progress, Search
+from weft.schedule.shared import Mapper
 
-Goal = Literal["latency", "energy", "edp", "memory"]
-GOALS: tuple[Goal, ...] = ("latency", "energy", "edp", "memory")
+__all__ = ["BUDGET", "GOALS", "Goal", "Progress", "Solution", "solve"]
 
 BUDGET = 60
 """Whole schedules tried by default (one more is made of the picked options, mapped carefully)."""
 
-HOPELESS = 1.02
-"""A placed schedule this much worse than the best one is not retimed: starting things earlier gains less."""
 
-Progress = Callable[[str, int, int], None]
-"""Called with (stage, done, of)."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Solution:
-    """A schedule with the options it was made of.
+    """A schedule with the design it was made of.
 
     Args:
-        schedule: the events and their times.     options: one per op, in order.
-        choices:  all options that were weighed.  bounds: what none of them can beat.
+        schedule: the events and their times.     design: groups and placements.     plan: tiles and what runs them.
+        bounds:  what no schedule can beat.
         energy_pj: tasks, transfers and static power.     peaks: most bits held in each memory at once.
         tried:    whole schedules made.     searched: mappings searched (after sharing).
-        not_mapped: options that have no mapping, and why.     map_seconds: CPU time spent on mappings.
+        not_mapped: choices that have no mapping, and why.     map_seconds: CPU time spent on mappings.
     """
 
     schedule: Schedule
-    options: tuple[Option, ...]
+    design: Design
+    plan: Plan
     bounds: Bounds
     energy_pj: float
     peaks: tuple[tuple[str, int], ...]
@@ -56,12 +55,14 @@ class Solution:
 
 
 @dataclass(frozen=True, slots=True)
-class _Trial:
-    score: tuple[float, ...]
-    schedule: Schedule
-    picks: tuple[int, ...]
+class Figure:
+    """What a choice promises by itself."""
+
+    choice: Choice
+    cycles: int
     energy_pj: float
-    peaks: tuple[tuple[str, int], ...]
+    streamed: bool
+    held: int
 
 
 def solve(
@@ -73,21 +74,21 @@ def solve(
     seed: int = 0,
     progress: Progress | None = None,
     store: Store | None = None,
+    fuse: bool = True,
 ) -> Solution | Infeasible:
     """The best schedule found within `budget` whole schedules, or why there is none.
 
-    Each op gets an option (a core, or a split over like cores; operands resident or streamed). The engine places all
-    ops in topological order. Search: starts by each option's own figures, then changes one op's option at a time.
+    Args: fuse: whether ops may be run together, step by step.
     """
     clock = time.process_time()
     objective: Objective = "edp" if goal == "memory" else goal
-    mapper = Mapper(workload, chip, objective, spatial, quick=True, store=store)
-    choices: list[tuple[Option, ...]] = []
+    composer = Composer(workload, chip, Recipes(Mapper(workload, chip, objective, spatial, quick=True, store=store)))
+    known: list[list[Figure]] = []
     not_mapped: list[Infeasible] = []
     for number, op in enumerate(workload.ops):
         if progress:
             progress("mapping", number, len(workload.ops))
-        found, why = options_for(mapper, op)
+        found, why = figures(composer, number)
         not_mapped += why
         if not found:
             if not chip.cores_for(op.kind):
@@ -97,197 +98,86 @@ def solve(
                     remedy="add the kind to a core's ops, or a core that takes it",
                 )
             return why[0] if why else Infeasible(op.name, "no core can hold its tiles")
-        choices.append(found)
+        known.append(found)
     map_seconds = time.process_time() - clock
-    search = _Search(workload, chip, choices, goal, budget, progress)
-    best = search.run(random.Random(seed))
-    if isinstance(best, Infeasible):
-        return best
+    by = keys(goal)
+    ranked = [sorted(found, key=by[0]) for found in known]
+    fabric = Fabric(chip, set(range(1, len(chip.cores) + 1)))
+    search = Search(composer, fabric, [[it.choice for it in found] for found in ranked], goal, budget, fuse, progress)
+    best = search.run(starts(known, by), random.Random(seed))
+    if best is None:
+        return search.stuck or Infeasible(workload.name, "no start could be scheduled")
     clock = time.process_time()
-    careful = Mapper(workload, chip, objective, spatial, store=store)
-    picked = [refined(careful, found[pick]) for found, pick in zip(choices, best.picks, strict=True)]
+    careful = Composer(workload, chip, Recipes(Mapper(workload, chip, objective, spatial, store=store)))
+    plan, placed = best.plan, best.placed
+    again = careful.plan(best.design)
     map_seconds += time.process_time() - clock
-    final = _Search(workload, chip, [[option] for option in picked], goal, 1, None)
-    refit = final.attempt(tuple(0 for _ in picked))
-    if refit is None or refit.score > best.score:
-        picked = [found[pick] for found, pick in zip(choices, best.picks, strict=True)]
-        refit = best
-    schedule = settle(refit.schedule, chip)
-    # With a free dataflow the careful mapping may unroll otherwise than the quick one: the bounds hold for both.
-    weighed = {o.name: (*found, pick) for o, found, pick in zip(workload.ops, choices, picked, strict=True)}
+    if not isinstance(again, Infeasible):
+        refit = place(workload, fabric, again)
+        if not isinstance(refit, Infeasible) and search.score(refit.retimed()) <= best.score:
+            plan, placed = again, refit.retimed()
+    placed = placed.settled()
     return Solution(
-        schedule,
-        tuple(picked),
-        bounds(workload, chip, weighed),
-        total_energy_pj(schedule, chip),
-        peak_bits(schedule),
+        placed.schedule(),
+        best.design,
+        plan,
+        bounds(workload, chip, spatial),
+        placed.energy_pj,
+        placed.peaks,
         search.tried + 1,
-        mapper.searched + careful.searched,
+        composer.recipes.mapper.searched + careful.recipes.mapper.searched,
         tuple(dict.fromkeys(not_mapped)),
         map_seconds,
     )
 
 
-class _Search:
-    """Picks one option per op; every pick is judged by the whole schedule it leads to."""
-
-    def __init__(
-        self,
-        workload: Workload,
-        chip: Chip,
-        choices: Sequence[Sequence[Option]],
-        goal: Goal,
-        budget: int,
-        progress: Progress | None,
-    ) -> None:
-        self.workload, self.chip, self.choices, self.goal = workload, chip, choices, goal
-        self.budget, self.progress = budget, progress
-        divisors = {part.problem.setting.path_divisor for found in choices for option in found for part in option.parts}
-        self.fabric = Fabric(chip, divisors)
-        self.tried = 0
-        self.best_score: tuple[float, ...] | None = None
-        self.stuck: Infeasible | None = None
-        self.seen: dict[tuple[int, ...], _Trial | None] = {}
-
-    def run(self, rng: random.Random) -> _Trial | Infeasible:
-        best: _Trial | None = None
-        for start in self._starts():
-            if best is not None and self.tried >= self.budget:
-                break
-            best = _better(best, self.attempt(start))
-        if best is None:
-            best = self._rescue()
-        if best is None:
-            return self.stuck or Infeasible(self.workload.name, "no start could be scheduled")
-        return self._descend(best, rng)
-
-    def _starts(self) -> list[tuple[int, ...]]:
-        """Picks by each option's own figures: fastest, thriftiest, best product; and each op's first."""
-
-        def pick(key: Callable[[Option], float]) -> tuple[int, ...]:
-            return tuple(min(range(len(found)), key=lambda i: (key(found[i]), i)) for found in self.choices)
-
-        starts = [
-            pick(lambda option: option.duration * option.energy_pj),
-            pick(lambda option: option.duration),
-            pick(lambda option: option.energy_pj),
-            tuple(0 for _ in self.choices),
-            pick(lambda option: "streamed" not in option.name),
-        ]
-        return list(dict.fromkeys(starts))
-
-    def _rescue(self) -> _Trial | None:
-        """For each op what holds least on chip, which is nothing where it can be streamed whole."""
-
-        def held(option: Option) -> int:
-            return max(
-                sum(
-                    part.box_bits(name)
-                    for name, memory, away in part.homes
-                    if memory != self.chip.outermost and not away
-                )
-                for part in option.parts
-            )
-
-        return self.attempt(tuple(min(range(len(found)), key=lambda i: (held(found[i]), i)) for found in self.choices))
-
-    def _descend(self, best: _Trial, rng: random.Random) -> _Trial:
-        """One op's option at a time: the most promising of each op first, ops with most to do first."""
-        figure = self._figure()
-        ranked = [sorted(range(len(found)), key=lambda i: (figure(found[i]), i)) for found in self.choices]
-        weight = [min(option.duration for option in found) for found in self.choices]
-        order = sorted((op for op, found in enumerate(self.choices) if len(found) > 1), key=lambda op: -weight[op])
-        while self.tried < self.budget:
-            before = best
-            for rank in range(max(map(len, self.choices))):
-                for op in order:
-                    if self.tried >= self.budget:
-                        return best
-                    if rank >= len(ranked[op]) or ranked[op][rank] == best.picks[op]:
-                        continue
-                    trial = self.attempt((*best.picks[:op], ranked[op][rank], *best.picks[op + 1 :]))
-                    best = _better(best, trial) or best
-            if best is before:
-                break
-            rng.shuffle(order)
-        return best
-
-    def _figure(self) -> Callable[[Option], float]:
-        """What an option promises by itself, in the goal's unit."""
-        if self.goal == "latency":
-            return lambda option: option.duration
-        if self.goal == "energy":
-            return lambda option: option.energy_pj
-        return lambda option: option.duration * option.energy_pj
-
-    def attempt(self, picks: tuple[int, ...]) -> _Trial | None:
-        """The whole schedule that these picks lead to, or None where a part gets stuck."""
-        if picks in self.seen:
-            return self.seen[picks]
-        self.tried += 1
-        if self.progress:
-            self.progress("scheduling", self.tried, self.budget)
-        picked = [found[pick] for found, pick in zip(self.choices, picks, strict=True)]
-        engine = Engine(self.workload, self.fabric, picked)
-        trial: _Trial | None = None
-        try:
-            engine.run()
-        except Stuck as stuck:
-            self.stuck = stuck.reason
-        else:
-            trial = self._judge(engine.schedule(), picks)
-        self.seen[picks] = trial
-        return trial
-
-    def _judge(self, placed: Schedule, picks: tuple[int, ...]) -> _Trial | None:
-        """The placed schedule with its final times; None where its own times already tell that it is far behind."""
-        rough = self._score(placed, total_energy_pj(placed, self.chip), peak_bits(placed))
-        if self.best_score is not None and rough[0] > HOPELESS * self.best_score[0]:
-            return None
-        schedule = retime(placed, self.chip)
-        energy = total_energy_pj(schedule, self.chip)
-        peaks = peak_bits(schedule)
-        trial = _Trial(self._score(schedule, energy, peaks), schedule, picks, energy, peaks)
-        if self.best_score is None or trial.score < self.best_score:
-            self.best_score = trial.score
-        return trial
-
-    def _score(self, schedule: Schedule, energy: float, peaks: tuple[tuple[str, int], ...]) -> tuple[float, ...]:
-        latency = schedule.latency_cycles
-        on_chip = sum(bits for memory, bits in peaks if memory != self.chip.outermost)
-        return {
-            "latency": (latency, energy),
-            "energy": (energy, latency),
-            "edp": (latency * energy, latency),
-            "memory": (on_chip, latency * energy),
-        }[self.goal]
+def figures(composer: Composer, number: int) -> tuple[list[Figure], list[Infeasible]]:
+    """What each choice of an op promises, and why others are none."""
+    op = composer.workload.ops[number]
+    found: list[Figure] = []
+    why: list[Infeasible] = []
+    recipes, outermost = composer.recipes, composer.chip.outermost
+    for choice in choices_of(recipes.mapper, op):
+        steps = whole_at(0, 1) if choice.axis is None else Steps(choice.axis, even(op.size[choice.axis], choice.steps))
+        made = composer.cut(number, steps, choice.placement)
+        if isinstance(made, Infeasible):
+            why.append(made)
+            continue
+        busy: dict[str, int] = {}
+        energy, streamed, held = 0.0, False, 0
+        for recipe in made[0].recipes.tolist():
+            it = recipes.all[recipe]
+            busy[it.core] = busy.get(it.core, 0) + it.duration
+            energy += it.mapped.price.energy_pj
+            streamed |= any(away for _, _, away in it.homes)
+            held = max(held, sum(it.bits(name) for name, at, away in it.homes if at != outermost and not away))
+        found.append(Figure(choice, max(busy.values()), energy, streamed, held))
+    return found, why
 
 
-def _better(best: _Trial | None, trial: _Trial | None) -> _Trial | None:
-    if trial is None or (best is not None and best.score <= trial.score):
-        return best
-    return trial
+def keys(goal: Goal) -> list[Callable[[Figure], float]]:
+    """What an op's choices may be compared by, the goal's own first."""
+
+    def product(it: Figure) -> float:
+        return it.cycles * it.energy_pj
+
+    def cycles(it: Figure) -> float:
+        return it.cycles
+
+    def energy(it: Figure) -> float:
+        return it.energy_pj
+
+    own = {"latency": cycles, "energy": energy}.get(goal, product)
+    return [own, *(key for key in (product, cycles, energy) if key is not own)]
 
 
-def total_energy_pj(schedule: Schedule, chip: Chip) -> float:
-    """Energy of all tasks and transfers, and static power until the end [pJ]."""
-    events = sum(task.energy_pj for task in schedule.tasks) + sum(move.energy_pj for move in schedule.transfers)
-    return events + chip.static_pj_per_cycle * schedule.latency_cycles
+def starts(known: Sequence[Sequence[Figure]], by: Sequence[Callable[[Figure], float]]) -> list[Design]:
+    """Every op by itself: each the best by one figure, each the first, each resting on chip, each holding least."""
 
+    def start(key: Callable[[Figure], float]) -> Design:
+        chosen = [min(found, key=key).choice for found in known]
+        groups = tuple(Group((op,), choice.axis, choice.steps) for op, choice in enumerate(chosen))
+        return Design(groups, tuple(choice.placement for choice in chosen))
 
-def peak_bits(schedule: Schedule) -> tuple[tuple[str, int], ...]:
-    """Most bits reserved in each memory at one instant, workspaces included."""
-    changes: dict[str, list[tuple[int, int]]] = {}
-    for held in schedule.residencies:
-        changes.setdefault(held.memory, []).extend([(held.start, held.bits), (held.end, -held.bits)])
-    for task in schedule.tasks:
-        for memory, bits in task.workspace:
-            changes.setdefault(memory, []).extend([(task.start, bits), (task.end, -bits)])
-    peaks: list[tuple[str, int]] = []
-    for memory, events in sorted(changes.items()):
-        used = peak = 0
-        for _, bits in sorted(events):
-            used += bits
-            peak = max(peak, used)
-        peaks.append((memory, peak))
-    return tuple(peaks)
+    ways = [*by, lambda it: 0.0, lambda it: float(it.streamed), lambda it: float(it.held)]
+    return list(dict.fromkeys(start(key) for key in ways))

@@ -1,4 +1,4 @@
-"""Options: each is the whole op, and each can be placed when nothing else is on the chip."""
+"""Choices: each is the whole op, and each can be placed when nothing else is on the chip."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ import pytest
 from tests.schedule.worlds import make_chip, make_workload
 from weft.cost.price import price
 from weft.mapper import Mapped
+from weft.model.schedule import Infeasible
 from weft.model.workload import Op, Workload
 from weft.read.chip import read_chip
 from weft.run import prepared
-from weft.schedule.engine import Engine
+from weft.schedule.choices import choices_of
+from weft.schedule.design import Composer, Design, Group
 from weft.schedule.fabric import Fabric
-from weft.schedule.options import Mapper, options_for, setting_for
+from weft.schedule.placing import Placed, place
+from weft.schedule.recipes import Recipes
+from weft.schedule.settings import setting_for
+from weft.schedule.shared import Mapper
 
 SEEDS = (0, 1, 5, 8, 13, 24, 39, 41)
 
@@ -35,34 +40,31 @@ def alone(workload: Workload, op: Op) -> Workload:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_every_option_is_the_whole_op_cut_into_disjoint_tiles(seed: int) -> None:
-    workload, chip = make_workload(seed), make_chip(seed)
-    mapper = Mapper(workload, chip, "edp", "fixed", quick=True)
-    for op in workload.ops:
-        found, _ = options_for(mapper, op)
-        assert len({option.name for option in found}) == len(found)
-        for option in found:
-            sizes = [math.prod(stop - start for _, (start, stop) in part.ranges) for part in option.parts]
-            assert sum(sizes) == op.iterations
-            assert len({part.ranges for part in option.parts}) == len(option.parts)
-            assert all(op.kind in chip.core(part.core).ops for part in option.parts)
-            assert all(part.problem.op.iterations == size for part, size in zip(option.parts, sizes, strict=True))
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_every_option_can_be_placed_on_an_empty_chip(seed: int) -> None:
+def test_every_choice_is_the_whole_op_cut_into_disjoint_tiles_and_can_be_placed_on_an_empty_chip(seed: int) -> None:
     """Room is promised for what is really held: a tile of a reshaped tensor may hold more of it than it touches."""
     workload, chip = make_workload(seed), make_chip(seed)
-    mapper = Mapper(workload, chip, "edp", "fixed", quick=True)
     for op in workload.ops:
-        for option in options_for(mapper, op)[0]:
-            divisors = {part.problem.setting.path_divisor for part in option.parts}
-            engine = Engine(alone(workload, op), Fabric(chip, divisors), [option])
-            engine.run()
-            assert len(engine.schedule().tasks) == len(option.parts)
+        single = alone(workload, op)
+        composer = Composer(single, chip, Recipes(Mapper(single, chip, "edp", "fixed", quick=True)))
+        found = choices_of(composer.recipes.mapper, op)
+        assert len(set(map(str, found))) == len(set(found)) == len(found)
+        for choice in found:
+            plan = composer.plan(Design((Group((0,), choice.axis, choice.steps),), (choice.placement,)))
+            if isinstance(plan, Infeasible):
+                continue
+            (cut,) = plan.cuts
+            sizes = [math.prod((tile[:, 1] - tile[:, 0]).tolist()) for tile in cut.tiles]
+            assert sum(sizes) == op.iterations
+            assert len({cut.ranges(tile) for tile in range(len(sizes))}) == len(sizes)
+            recipes = [plan.recipes[number] for number in cut.recipes.tolist()]
+            assert all(op.kind in chip.core(recipe.core).ops for recipe in recipes)
+            assert [recipe.problem.op.iterations for recipe in recipes] == sizes
+            placed = place(single, Fabric(chip, set(range(1, len(chip.cores) + 1))), plan)
+            assert isinstance(placed, Placed)
+            assert len(placed.schedule().tasks) == len(sizes)
 
 
-def test_a_shared_mapping_takes_the_names_of_every_core_links_included():
+def test_a_shared_mapping_takes_the_names_of_every_core_links_included() -> None:
     """On simba each outer core has a link of its own to the memory off chip: what passes there is no other core's."""
     chip = read_chip("simba")
     workload = prepared("resnet8", chip, None, "chip")[0]

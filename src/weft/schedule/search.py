@@ -1,0 +1,299 @@
+"""Looks for the best design: starts by what each op promises alone, fused starts, then one change at a time."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from weft.model.chip import Chip
+from weft.model.schedule import Infeasible
+from weft.model.workload import Workload
+from weft.schedule.choices import SPLIT_DIMS, Choice, placements
+from weft.schedule.design import Composer, Design, Group, Placement
+from weft.schedule.fabric import Fabric
+from weft.schedule.fuse import ROWS
+from weft.schedule.placing import Placed, place
+from weft.schedule.plan import Plan
+
+Goal = Literal["latency", "energy", "edp", "memory"]
+GOALS: tuple[Goal, ...] = ("latency", "energy", "edp", "memory")
+
+HOPELESS = 1.02
+"""A placed schedule this much worse than the best one is not retimed: starting things earlier gains less."""
+
+FUSED_STEPS = (2, 4, 8, 16, 32, 64)
+"""Into how many steps a group may be cut; a start takes the fewest with which its boxes seem to rest on chip."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with (stage, done, of)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A design with the schedule that it leads to."""
+
+    score: tuple[float, ...]
+    design: Design
+    plan: Plan
+    placed: Placed
+
+
+class Search:
+    """Whole schedules are what is compared; `budget` of them are made at most.
+
+    Args: choices: for each op what it may do by itself, the most promising first.   fuse: whether ops may be grouped.
+    """
+
+    def __init__(
+        self,
+        composer: Composer,
+        fabric: Fabric,
+        choices: Sequence[Sequence[Choice]],
+        goal: Goal,
+        budget: int,
+        fuse: bool = True,
+        progress: Progress | None = None,
+    ) -> None:
+        self.composer, self.fabric, self.choices = composer, fabric, choices
+        self.workload: Workload = composer.workload
+        self.chip: Chip = composer.chip
+        self.goal, self.budget, self.fuse, self.progress = goal, budget, fuse, progress
+        self.places = [placements(op, self.chip) for op in self.workload.ops]
+        self.tried = 0
+        self.best: Trial | None = None
+        self.stuck: Infeasible | None = None
+        self.seen: set[Design] = set()
+
+    def run(self, starts: Sequence[Design], rng: random.Random) -> Trial | None:
+        """The best design found from some starts, or None where none can be scheduled (`stuck` says why)."""
+        for start in starts:
+            if self.best is None or self.tried < self.budget:
+                self.attempt(start)
+        if self.fuse:
+            for start in self.fused_starts():
+                if self.best is None or self.tried < self.budget:
+                    self.attempt(start)
+        while self.best is not None and self.tried < self.budget:
+            before = self.best
+            for design in self.neighbours(self.best.design, rng):
+                self.attempt(design)
+                if self.tried >= self.budget or self.best is not before:
+                    break
+            if self.best is before:
+                break
+        return self.best
+
+    def attempt(self, design: Design) -> Trial | None:
+        """The whole schedule that a design leads to; None where a tile gets stuck, or it is far behind the best."""
+        if design in self.seen:
+            return None
+        self.seen.add(design)
+        plan = self.composer.plan(design)
+        if isinstance(plan, Infeasible):
+            self.stuck = self.stuck or plan
+            return None
+        self.tried += 1
+        if self.progress:
+            self.progress("scheduling", self.tried, self.budget)
+        placed = place(self.workload, self.fabric, plan)
+        if isinstance(placed, Infeasible):
+            self.stuck = placed
+            return None
+        if self.best is not None and self.score(placed)[0] > HOPELESS * self.best.score[0]:
+            return None
+        placed = placed.retimed()
+        trial = Trial(self.score(placed), design, plan, placed)
+        if self.best is None or trial.score < self.best.score:
+            self.best = trial
+        return trial
+
+    def score(self, placed: Placed) -> tuple[float, ...]:
+        """What is made small, and what decides between equals."""
+        latency, energy = placed.latency_cycles, placed.energy_pj
+        on_chip = sum(bits for memory, bits in placed.peaks if memory != self.chip.outermost)
+        return {
+            "latency": (latency, energy),
+            "energy": (energy, latency),
+            "edp": (latency * energy, latency),
+            "memory": (on_chip, latency * energy),
+        }[self.goal]
+
+    # -- fused starts ----------------------------------------------------------------------------------------------
+
+    def fused_starts(self) -> Iterator[Design]:
+        """Groups as long as steps can be taken through them, and groups of what would go off chip only."""
+        if self.best is None:
+            own: tuple[Placement, ...] = tuple(found[0].placement for found in self.choices)
+            alone = tuple(Group((op,), found[0].axis, found[0].steps) for op, found in enumerate(self.choices))
+        else:
+            own, alone = self.best.design.placements, self.best.design.groups
+            alone = tuple(itertools.chain.from_iterable(self._apart(group) for group in alone))
+        for groups in dict.fromkeys((self._segments(False), self._segments(True))):
+            if all(len(group.ops) == 1 for group in groups):
+                continue
+            for dim in (None, *self._common(groups)):
+                spots = own if dim is None else tuple(self._along(op, dim, own[op]) for op in range(len(own)))
+                for more in (1, 2):
+                    cut = tuple(
+                        alone[group.ops[0]] if len(group.ops) == 1 else self._in_steps(group, spots, more)
+                        for group in groups
+                    )
+                    yield Design(cut, spots)
+
+    def _apart(self, group: Group) -> Iterator[Group]:
+        for op in group.ops:
+            choice = self.choices[op][0]
+            yield group if len(group.ops) == 1 else Group((op,), choice.axis, choice.steps)
+
+    def _common(self, groups: Sequence[Group]) -> tuple[str, ...]:
+        """Dims along which most ops of groups may be split over cores."""
+        inside = [op for group in groups if len(group.ops) > 1 for op in group.ops]
+        shares = {
+            dim: sum(any(spot.dim == dim for spot in self.places[op]) for op in inside) / len(inside)
+            for dim in SPLIT_DIMS
+        }
+        return tuple(dim for dim, share in shares.items() if share > 0.5)
+
+    def _along(self, op: int, dim: str, otherwise: Placement) -> Placement:
+        """The widest split along a dim, where an op has one."""
+        return next((spot for spot in self.places[op] if spot.dim == dim), otherwise)
+
+    def _segments(self, spilling: bool) -> tuple[Group, ...]:
+        """The workload's ops in groups: each goes on as long as all of it can be cut step by step.
+
+        spilling: only as long as what passes between its ops is larger than the memories of the cores.
+        """
+        ops = self.workload.ops
+        sizes = {tensor.name: tensor.size_bits for tensor in self.workload.tensors}
+        room = sum(memory.size_bits for memory in self.chip.memories if memory.name != self.chip.outermost)
+        groups: list[Group] = []
+        first = 0
+        while first < len(ops):
+            last, axis = first, None
+            while last + 1 < len(ops):
+                if spilling and sizes[self.workload.root(ops[last].output.tensor)] <= room / 2:
+                    break
+                longer = self.axis_of(range(first, last + 2))
+                if longer is None:
+                    break
+                last, axis = last + 1, longer
+            groups.append(Group(tuple(range(first, last + 1)), axis, 2 if axis else 1))
+            first = last + 1
+        return tuple(groups)
+
+    def axis_of(self, ops: range) -> str | None:
+        """A dim of the last op along which all ops of a group can be cut in steps; None where there is none."""
+        last = self.workload.ops[ops[-1]]
+        for axis in (dim for dim in ROWS if dim in last.cuttable):
+            steps = self.composer.steps(Group(tuple(ops), axis, 2))
+            if all(item.dim is not None for item in steps):
+                return axis
+        return None
+
+    def _in_steps(self, group: Group, spots: Sequence[Placement], more: int) -> Group:
+        """The group in as many steps as its boxes need to rest on chip, `more` times."""
+        assert group.axis is not None
+        most = self.workload.ops[group.ops[-1]].size[group.axis]
+        for steps in FUSED_STEPS:
+            if self._rests(replace(group, steps=steps), spots):
+                return replace(group, steps=min(most, steps * more))
+        return replace(group, steps=min(most, FUSED_STEPS[-1]))
+
+    def _rests(self, group: Group, spots: Sequence[Placement]) -> bool:
+        """Whether weights and two steps' results of all ops of a group seem to fit in the memories of their cores."""
+        held: dict[str, float] = {}
+        room: dict[str, int] = {}
+        widths = {tensor.name: tensor.bits for tensor in self.workload.tensors}
+        given = {tensor.name for tensor in self.workload.tensors if tensor.role == "weight"}
+        for op in group.ops:
+            item, spot = self.workload.ops[op], spots[op]
+            for name in spot.cores:
+                core = self.chip.core(name)
+                for operand in item.operands:
+                    home = core.home(operand.slot)
+                    if home is None or home == self.chip.outermost:
+                        continue
+                    bits = 1.0 * widths[operand.tensor]
+                    for axis in operand.axes:
+                        bits *= axis.size
+                    room[home] = self.chip.memory(home).size_bits
+                    if self.workload.root(operand.tensor) in given:
+                        share = len(spot.cores) if spot.dim in operand.dims else 1
+                        held[home] = held.get(home, 0.0) + bits / share
+                    elif operand.slot == "O":
+                        held[home] = held.get(home, 0.0) + 2 * bits / group.steps / len(spot.cores)
+        return all(bits <= room[home] for home, bits in held.items())
+
+    # -- changes ---------------------------------------------------------------------------------------------------
+
+    def neighbours(self, design: Design, rng: random.Random) -> Iterator[Design]:
+        """Designs one change away: kinds of change take turns, what promises most comes first in each."""
+        kinds = [list(self._placed_elsewhere(design))]
+        if self.fuse:
+            kinds += [list(self._other_groups(design, rng))]
+        for turn in itertools.zip_longest(*kinds):
+            for found in turn:
+                if found is not None and found not in self.seen:
+                    yield found
+
+    def _placed_elsewhere(self, design: Design) -> Iterator[Design]:
+        """Another choice for one op: first everyone's best, then everyone's second best; heaviest ops first."""
+        group_of = {op: number for number, group in enumerate(design.groups) for op in group.ops}
+        weight = [op.iterations for op in self.workload.ops]
+        heavy = sorted(range(len(weight)), key=lambda op: -weight[op])
+        for rank in range(max(map(len, self.choices))):
+            for op in heavy:
+                if rank >= len(self.choices[op]):
+                    continue
+                choice, group = self.choices[op][rank], design.groups[group_of[op]]
+                spots = (*design.placements[:op], choice.placement, *design.placements[op + 1 :])
+                groups = design.groups
+                if len(group.ops) == 1:
+                    alone = Group((op,), choice.axis, choice.steps)
+                    groups = tuple(alone if item is group else item for item in groups)
+                yield Design(groups, spots)
+
+    def _other_groups(self, design: Design, rng: random.Random) -> Iterator[Design]:
+        """Groups joined, cut, or in more or fewer steps."""
+        found: list[Design] = []
+        groups = design.groups
+        for number, group in enumerate(groups):
+            before, after = groups[:number], groups[number + 1 :]
+            axes = (
+                [group.axis]
+                if group.axis
+                else [dim for dim in ROWS if dim in self.workload.ops[group.ops[-1]].cuttable]
+            )
+            for axis in axes[:2]:
+                most = self.workload.ops[group.ops[-1]].size[axis]
+                for steps in (group.steps * 2, group.steps // 2, group.steps * 3 // 2):
+                    if 1 <= steps <= most:
+                        again = Group(group.ops, axis if steps > 1 else None, steps)
+                        found.append(replace(design, groups=(*before, again, *after)))
+            if after:
+                joined = range(group.ops[0], after[0].ops[-1] + 1)
+                shared = self.axis_of(joined)
+                if shared is not None:
+                    most = self.workload.ops[joined[-1]].size[shared]
+                    for steps in {min(most, steps) for steps in (2, 4, 8, max(group.steps, after[0].steps))}:
+                        found.append(replace(design, groups=(*before, Group(tuple(joined), shared, steps), *after[1:])))
+            for at in range(1, len(group.ops)):
+                halves = [group.ops[:at], group.ops[at:]]
+                cut = [
+                    Group(half, self.axis_of(range(half[0], half[-1] + 1)), group.steps)
+                    if len(half) > 1
+                    else next(self._apart(Group((half[0], half[0]))))
+                    for half in halves
+                ]
+                cut = [replace(item, steps=1) if item.axis is None else item for item in cut]
+                found.append(replace(design, groups=(*before, *cut, *after)))
+            for dim in self._common((group,)) if len(group.ops) > 1 else ():
+                spots = list(design.placements)
+                for op in group.ops:
+                    spots[op] = self._along(op, dim, spots[op])
+                found.append(replace(design, placements=tuple(spots)))
+        rng.shuffle(found)
+        yield from found
