@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from weft.cost.result import Room
 from weft.cost.traffic import rooms, traffic
 from weft.model.mapping import Mapping, Problem
 
@@ -35,10 +36,13 @@ class Broken:
         return f"{self.rule}: {self.subject} needs {self.needs}, has {self.has}"
 
 
-def broken(problem: Problem, mapping: Mapping) -> list[Broken]:
-    """The first rule that the mapping breaks, in every place where it does (later rules rely on the earlier ones)."""
+def broken(problem: Problem, mapping: Mapping, room: tuple[Room, ...] | None = None) -> list[Broken]:
+    """The first rule that the mapping breaks, in every place where it does (later rules rely on the earlier ones).
+
+    Args: room: what its tiles reserve, where a price of it has said so.
+    """
     for rule in RULES:
-        found = rule.broken(problem, mapping)
+        found = rule.broken(problem, mapping) if rule is not ROOMS or room is None else _crowded(problem, room)
         if found:
             return [Broken(rule.sentence, *finding) for finding in found]
     return []
@@ -104,11 +108,21 @@ def _chains(problem: Problem, mapping: Mapping) -> list[Finding]:
 
 
 def _rooms(problem: Problem, mapping: Mapping) -> list[Finding]:
-    used: dict[str, int] = {}
     every = traffic(problem, mapping)
-    for operand in problem.op.operands:
-        for room in rooms(problem, tuple(item for item in every if item.cut.operand is operand)):
-            used[room.memory] = used.get(room.memory, 0) + room.bits
+    return _crowded(
+        problem,
+        tuple(
+            room
+            for operand in problem.op.operands
+            for room in rooms(problem, tuple(item for item in every if item.cut.operand is operand))
+        ),
+    )
+
+
+def _crowded(problem: Problem, room: tuple[Room, ...]) -> list[Finding]:
+    used: dict[str, int] = {}
+    for item in room:
+        used[item.memory] = used.get(item.memory, 0) + item.bits
     free = dict(problem.setting.free_bits)
     return [
         (f"memory '{name}'", f"{bits} bits", f"{free.get(name, problem.chip.memory(name).size_bits)} bits")
@@ -117,10 +131,12 @@ def _rooms(problem: Problem, mapping: Mapping) -> list[Finding]:
     ]
 
 
+ROOMS = MappingRule("tiles that rest in a memory fit in it", _rooms)
+
 RULES: tuple[MappingRule, ...] = (
     MappingRule("a mapping names the op's dims and the core's array dims", _known),
     MappingRule("what lies side by side fits on the array", _sides),
     MappingRule("the loops of each dim cover it exactly, each tile size a multiple of the one below", _whole),
     MappingRule("each operand rests in its places in order, tiles growing outwards", _chains),
-    MappingRule("tiles that rest in a memory fit in it", _rooms),
+    ROOMS,
 )

@@ -11,7 +11,6 @@ import numpy as np
 
 from weft.cost.kernels import Floats, Ints
 from weft.cost.price import active_pj_per_cycle
-from weft.cost.result import Price
 from weft.cost.tables import BUSY, ENDS, EXPOSED, CutTable, Tables, build
 from weft.cost.units import op_pj, passes
 from weft.mapper.kernels import ENERGY, LATENCY, ROOM, reachable_least, search
@@ -82,16 +81,37 @@ class Packed:
 
 
 @dataclass(frozen=True, slots=True)
+class Total:
+    """A mapping's price as the tables add it up.
+
+    Args:
+        array_cycles: compute, exposed and skew.   busy: cycles of each port and link.
+    """
+
+    energy_pj: float
+    latency_cycles: float
+    array_cycles: float
+    busy: tuple[tuple[str, float], ...]
+
+    @property
+    def edp(self) -> float:
+        """Energy-delay product [pJ x cycles]."""
+        return self.energy_pj * self.latency_cycles
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """What one search found.
 
     Args:
-        mapping: the best, or None.     value: the objective as the tables have it (infinite where there is none).
+        mapping: the best, or None.     total: what it costs.
+        value:   the objective (infinite where there is none).
         floor:   nothing that the beam left out is better than this (infinite if nothing was left out).
         made:    labels.
     """
 
     mapping: Mapping | None
+    total: Total | None
     value: float
     floor: float
     made: int
@@ -102,13 +122,13 @@ def pack(
     spatial: tuple[Unroll, ...],
     most: int,
     objective: int = ROOM,
-    beaten: Price | None = None,
+    beaten: Total | None = None,
     roomy: bool = False,
     deadline: float = math.inf,
 ) -> Packed:
     """The arrays of one spatial choice on a lattice of at most `most` states.
 
-    Args: objective: its number.   beaten: a mapping's price, near which bounds shall be tight; or None.
+    Args: objective: its number.   beaten: a mapping's total, near which bounds shall be tight; or None.
           roomy:     memories hold anything.   deadline: cycles that a mapping may take.
     """
     op = problem.op
@@ -176,7 +196,7 @@ def pack(
         float(compute),
         active,
         joint,
-        (*((beaten.energy_pj, float(beaten.latency_cycles)) if beaten else (1.0, 1.0)), deadline),
+        (*((beaten.energy_pj, beaten.latency_cycles) if beaten else (1.0, 1.0)), deadline),
     )
 
 
@@ -194,7 +214,7 @@ def find(packed: Packed, objective: int, beam: int, limit: float) -> Found:
     Args: objective: its number.   beam: labels kept per node, 0 for all.   limit: what is worse is left out.
     """
     problem, tables = packed.problem, packed.tables
-    record, history, made, reached, floor = search(
+    record, label, history, made, reached, floor = search(
         packed.digits,
         packed.stage_of,
         *packed.grow,
@@ -222,13 +242,22 @@ def find(packed: Packed, objective: int, beam: int, limit: float) -> Found:
         len(tables.resources),
     )
     if record < 0:
-        return Found(None, math.inf, floor, made)
+        return Found(None, None, math.inf, floor, made)
     closed: list[tuple[int, int]] = []
     while record >= 0:
         record, cut, state = history[record].tolist()
         closed.append((cut, state))
     closed.reverse()
-    return Found(_mapping(problem, packed.spatial, tables, packed.nodes, closed), reached, floor, made)
+    mapping = _mapping(problem, packed.spatial, tables, packed.nodes, closed)
+    return Found(mapping, _total(packed, label.tolist()), reached, floor, made)
+
+
+def _total(packed: Packed, label: list[float]) -> Total:
+    """What a label in which every cut is closed says of its mapping."""
+    busy = tuple(zip(packed.tables.resources, label[BUSY:], strict=False))
+    array = packed.compute + label[EXPOSED]
+    latency = max(array, *(cycles for _, cycles in busy)) + label[ENDS]
+    return Total(label[0] + packed.active * latency, latency, array, busy)
 
 
 def _skew_of_one_fold(problem: Problem) -> int:
@@ -318,7 +347,7 @@ PRICES = (1.0, 0.125)
 
 
 def _joint(
-    resources: tuple[str, ...], compute: int, active: float, objective: int, beaten: Price | None, deadline: float
+    resources: tuple[str, ...], compute: int, active: float, objective: int, beaten: Total | None, deadline: float
 ) -> Floats:
     """float64[K, 4 + R]: sums of columns that bound the objective, tight where the busiest of `beaten` are busy.
 
@@ -331,9 +360,8 @@ def _joint(
     if beaten is None or objective >= ROOM or (objective == ENERGY and not active and not timed):
         return np.zeros((0, columns + 1), np.float64)
     busy = dict(beaten.busy)
-    loads = {name: busy.get(name, 0) for name in resources}
-    array = beaten.compute_cycles + beaten.exposed_cycles + beaten.skew_cycles
-    ranked = sorted([(array, ""), *((cycles, name) for name, cycles in loads.items())], key=lambda item: -item[0])
+    loads = [(busy.get(name, 0.0), name) for name in resources]
+    ranked = sorted([(beaten.array_cycles, ""), *loads], key=lambda item: -item[0])
     chosen = [name for _, name in ranked[:BUSIEST]]
     means = [[name] for name in chosen] + [chosen[:count] for count in range(2, len(chosen) + 1)]
     rows = []

@@ -13,7 +13,7 @@ from weft.cost.tables import BUSY, EXPOSED
 from weft.cost.units import op_pj, passes
 from weft.mapper.fit import fit
 from weft.mapper.kernels import EDP, ENERGY, LATENCY
-from weft.mapper.pack import Packed, find, pack
+from weft.mapper.pack import Packed, Total, find, pack
 from weft.mapper.runs import reuses_halos
 from weft.mapper.space import STATE_LIMIT, compute_cycles, fixed_spatial, num_states
 from weft.mapper.spread import FREE_CHOICES, spread
@@ -60,7 +60,7 @@ class Mapped:
     evaluated: int
 
 
-def value(priced: Price, objective: Objective) -> tuple[float, float]:
+def value(priced: Price | Total, objective: Objective) -> tuple[float, float]:
     """(objective, tie-breaker) of a price."""
     if objective == "latency":
         return priced.latency_cycles, priced.energy_pj
@@ -139,7 +139,7 @@ def best_mapping(
             none = "no mapping takes" if fastest.optimal else "no mapping was found that takes"
             reason = f"{none} at most {deadline:,} cycles: the fastest takes {fastest.price.latency_cycles:,}"
             return Infeasible(f"{op.name} on {core.name}", reason, remedy="allow it more cycles")
-        run.consider(fastest.mapping)
+        run.consider(fastest.mapping, _total(fastest.price))
         run.explore_all(choices, beam, states)
     if run.best is None:
         # A narrow beam may lose the only mappings that fit: then look for room alone.
@@ -149,15 +149,18 @@ def best_mapping(
         ]
         for choice, answer in zip(choices, answers, strict=True):
             if isinstance(answer, Mapping):
-                run.consider(answer)
+                run.consider(answer, _total(price(problem, answer)))
                 run.explore(choice, beam, states)
         if run.best is None:
             tight = [answer for answer in answers if isinstance(answer, Infeasible)]
             return min(tight, key=lambda answer: (answer.needs_bits or 0) / (answer.has_bits or 1))
     sizes = "divisors and ceil(n/k)" if run.whole else "a thinned choice of divisors"
-    mapping, priced = run.best
-    assert not broken(problem, mapping), f"{mapping} of {op.name} on {core.name} must keep the rules of mappings"
+    mapping, total = run.best
+    priced = price(problem, mapping)
+    assert not broken(problem, mapping, priced.room), f"{mapping} of {op.name} on {core.name} must keep the rules"
     reached = value(priced, objective)[0]
+    told = value(total, objective)[0]
+    assert math.isclose(reached, told, rel_tol=ROUNDING), f"{mapping} of {op.name}: tables say {told}, not {reached}"
     dataflow = "fixed dataflow"
     floor = min(reached, *run.floors.values())
     if free:
@@ -191,7 +194,7 @@ class _Run:
         self.deadline = deadline
         self.problem = problem
         self.objective = objective
-        self.best: tuple[Mapping, Price] | None = None
+        self.best: tuple[Mapping, Total] | None = None
         self.floors: dict[tuple[Unroll, ...], float] = {}
         self.whole = True
         self.size = self.evaluated = self.searched = self.cut = 0
@@ -206,13 +209,12 @@ class _Run:
         """What a label must not exceed: a tie may pass, in whatever order its terms are summed."""
         return self.reached * (1 + ROUNDING)
 
-    def consider(self, mapping: Mapping) -> None:
+    def consider(self, mapping: Mapping, total: Total) -> None:
         """Keeps a mapping if it is the best so far."""
-        priced = price(self.problem, mapping)
-        if priced.latency_cycles > self.deadline:
+        if total.latency_cycles > self.deadline:
             return
-        if self.best is None or value(priced, self.objective) < value(self.best[1], self.objective):
-            self.best = mapping, priced
+        if self.best is None or _better(value(total, self.objective), value(self.best[1], self.objective)):
+            self.best = mapping, total
 
     def explore_all(self, choices: tuple[tuple[Unroll, ...], ...], beam: int, states: int) -> None:
         """Searches spatial choices, those with the least bound first, until no bound is below what was reached."""
@@ -265,9 +267,22 @@ class _Run:
             return bound
         found = find(packed, OBJECTIVES[self.objective], beam, self.limit)
         self.evaluated += found.made
-        if found.mapping is not None:
-            self.consider(found.mapping)
+        if found.mapping is not None and found.total is not None:
+            self.consider(found.mapping, found.total)
         return max(bound, found.floor)
+
+
+def _better(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    """Whether a value with its tie-breaker is below another by more than rounding."""
+    if math.isclose(one[0], other[0], rel_tol=ROUNDING):
+        return one[1] < other[1] * (1 - ROUNDING)
+    return one[0] < other[0]
+
+
+def _total(priced: Price) -> Total:
+    """A price as tables would add it up."""
+    array = priced.compute_cycles + priced.exposed_cycles + priced.skew_cycles
+    return Total(priced.energy_pj, priced.latency_cycles, array, priced.busy)
 
 
 def _root_bound(packed: Packed, objective: Objective) -> float:
