@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from collections.abc import Mapping as Map
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -334,6 +335,13 @@ def reshape_box(box: Box, shape: tuple[int, ...], target: tuple[int, ...]) -> Bo
     ((0, 1), (0, 2), (0, 2), (0, 2))
     """
     result: list[Range] = []
+    for ours, theirs in reshape_groups(shape, target):
+        result += _reshape_group(box[ours], shape[ours], target[theirs])
+    return tuple(result)
+
+
+def reshape_groups(shape: tuple[int, ...], target: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
+    """Axes of `shape` and of `target` that match, in groups of equal product."""
     i = j = 0
     while i < len(shape) or j < len(target):
         i0, j0, left, right = i, j, 1, 1
@@ -351,8 +359,7 @@ def reshape_box(box: Box, shape: tuple[int, ...], target: tuple[int, ...]) -> Bo
                 i += 1
             else:
                 break
-        result += _reshape_group(box[i0:i], shape[i0:i], target[j0:j])
-    return tuple(result)
+        yield slice(i0, i), slice(j0, j)
 
 
 def _reshape_group(box: Box, shape: tuple[int, ...], target: tuple[int, ...]) -> list[Range]:
