@@ -59,6 +59,7 @@ docs: $(READY)
 	$(BIN)/python -m weft.cli.zoo_sizes
 	$(BIN)/python docs/generate.py
 	$(BIN)/python docs/conformance.py
+	$(BIN)/python docs/numerics.py
 
 clean:
 	rm -rf .venv .venv-peers build dist weft-runs .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .benchmarks

@@ -23,12 +23,18 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Case:
-    """One node test: its operator (that of the call it expands, for an expanded one), model and first inputs."""
+    """One node test: its operator (that of the call it expands, for an expanded one), model, first inputs and outputs.
+
+    `rtol` and `atol` are how close outputs must be.
+    """
 
     name: str
     operator: str
     model: Any
     inputs: tuple[Any, ...]
+    outputs: tuple[Any, ...] = ()
+    rtol: float = 1e-3
+    atol: float = 1e-7
 
 
 @dataclass(frozen=True)
@@ -59,8 +65,8 @@ def cases() -> list[Case]:
         base = re.sub(r"_expanded(_ver\d+)?$", "", case.name)
         nodes = models.get(base, models[case.name]).graph.node
         operator = next((node.op_type for node in reversed(nodes) if node.op_type != "Constant"), "Constant")
-        inputs = tuple(case.data_sets[0][0]) if case.data_sets else ()
-        result.append(Case(case.name, operator, models[case.name], inputs))
+        inputs, outputs = map(tuple, case.data_sets[0]) if case.data_sets else ((), ())
+        result.append(Case(case.name, operator, models[case.name], inputs, outputs, case.rtol, case.atol))
     return result
 
 
@@ -70,16 +76,16 @@ def outcome(case: Case) -> Outcome:
         return Outcome(case, read_model(case.model, name=case.name))
     except ModelError as error:
         reasons = tuple(problem.line for problem in error.problems)
-    model, frozen = _frozen(case)
-    if frozen:
+    model, constants = frozen(case)
+    if constants:
         try:
-            return Outcome(case, read_model(model, name=case.name), frozen)
+            return Outcome(case, read_model(model, name=case.name), constants)
         except ModelError:
             pass
     return Outcome(case, None, (), reasons)
 
 
-def _frozen(case: Case) -> tuple[Any, tuple[str, ...]]:
+def frozen(case: Case) -> tuple[Any, tuple[str, ...]]:
     """The model with inputs that say how large or where as weights: numbers in one row, but for the first input."""
     model = onnx.ModelProto()
     model.CopyFrom(case.model)

@@ -10,24 +10,30 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import onnx.numpy_helper
 
 from weft.execute import moves, products, windows
-from weft.execute.meaning import Grid, Meaning, NoArithmetic
-from weft.execute.nodes import Evaluator
+from weft.execute.meaning import Grid, Meaning
+from weft.execute.nodes import Evaluator, NoArithmetic
 from weft.execute.tile import Tile
 from weft.execute.values import Array
 from weft.model.workload import MAC_KINDS, Op
 from weft.read.fold import QUANTISERS
 from weft.read.onnx.graph import Node
+from weft.read.onnx.proto import elem_type
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A tile's result before it is written: numbers, or integers on a grid; `folded`: what is folded is done too."""
+    """A tile's result before it is written: numbers, or integers on a grid.
+
+    `folded`: what is folded into the op is done.   `final`: it is written as it is.
+    """
 
     array: Array
     grid: Grid | None = None
     folded: bool = False
+    final: bool = False
 
 
 Rule = Callable[["Arithmetic", Tile], Made]
@@ -46,8 +52,8 @@ class Arithmetic:
     def lacks(self, op: Op) -> str | None:
         """Why an op cannot be computed; None where it can."""
         try:
-            rule_of(op, self.meaning)
-            for operand in op.operands:
+            rule = rule_of(op, self.meaning)
+            for operand in op.operands if rule is not _scaled else ():
                 self.meaning.grid(operand.tensor)
             for name in op.folded:
                 node = self.meaning.nodes.get(name)
@@ -63,6 +69,8 @@ class Arithmetic:
         Errors: NoArithmetic for what is only then seen to be beyond it.
         """
         made = rule_of(tile.op, self.meaning)(self, tile)
+        if made.final:
+            return made.array
         grid = self.meaning.grid(tile.op.output.tensor)
         folded = [self.meaning.nodes[name] for name in tile.op.folded]
         functions = [node for node in folded if node.op_type not in QUANTISERS and not made.folded]
@@ -145,10 +153,10 @@ def rule_of(op: Op, meaning: Meaning) -> Rule:
         if name != "Pad" or node.text("mode", "constant") == "constant":
             return _move
         return _node
-    if name in ("QuantizeLinear", "DequantizeLinear") and len(op.inputs) == 1:
-        return _as_it_is
-    if name == "BatchNormalization":
-        return _normalisation
+    if name in ("QuantizeLinear", "DequantizeLinear"):
+        return _as_it_is if len(op.inputs) == 1 else _scaled
+    if name in _OWN and name == op.onnx:
+        return _OWN[name]
     if name in _SOFTMAX:
         return _softmax
     if name in _NODES and name == op.onnx:
@@ -336,6 +344,78 @@ def _normalisation(arithmetic: Arithmetic, tile: Tile) -> Made:
     return Made(arithmetic.evaluate(tile, tile.node, cut)[tile.node_output])
 
 
+def _scaled(arithmetic: Arithmetic, tile: Tile) -> Made:
+    """A quantiser whose scales are made at run time: the scales of its channels are cut as they are."""
+    if tile.node.integer("block_size", 0) or tile.op.folded:
+        raise NoArithmetic("scales in blocks made at run time")
+    data, *parameters = _stored(tile)
+    axis = tile.node.integer("axis", 1) % max(1, len(tile.box))
+    cut = [data]
+    for name, value in zip(tile.node.inputs[1:], parameters, strict=True):
+        whole = value is not None and value.size > 1 and tile.operand(name) is None
+        cut.append(value[slice(*tile.box[axis])] if whole and value is not None else value)
+    return Made(arithmetic.evaluate(tile, tile.node, cut)[tile.node_output], final=True)
+
+
+def _stored(tile: Tile) -> list[Array | None]:
+    """What the node reads, as it is stored."""
+    found: list[Array | None] = []
+    for place, name in enumerate(tile.node.inputs):
+        operand = tile.operand(name)
+        found.append(tile.constant(place) if operand is None else tile.read[operand.name])
+    return found
+
+
+def _cast_like(arithmetic: Arithmetic, tile: Tile) -> Made:
+    """A Cast to the type of the output."""
+    kept = {name: value for name, value in tile.node.attributes.items() if name == "saturate"}
+    attributes = {**kept, "to": elem_type(tile.meaning.tensors[tile.op.output.tensor].dtype)}
+    cast = replace(tile.node, op_type="Cast", inputs=tile.node.inputs[:1], attributes=attributes)
+    return Made(arithmetic.evaluate(tile, cast, [tile.real(tile.op.inputs[0])], "cast")[tile.node_output])
+
+
+def _filled(arithmetic: Arithmetic, tile: Tile) -> Made:
+    """ConstantOfShape: one number everywhere."""
+    stated = tile.node.attributes.get("value")
+    value = np.zeros(1, np.float32) if stated is None else onnx.numpy_helper.to_array(stated)
+    return Made(np.full([stop - start for start, stop in tile.box], value.reshape(-1)[0]))
+
+
+def _root_mean_square(arithmetic: Arithmetic, tile: Tile) -> Made:
+    """RMSNormalization: what it divides by is found in float32; a scale of ones may be left out."""
+    data, *scale = _inputs(tile)
+    assert data is not None
+    axes = tuple(range(tile.node.integer("axis", -1) % data.ndim, data.ndim))
+    wide = data.astype(np.result_type(data.dtype, np.float32))
+    mean = np.mean(wide * wide, axis=axes, keepdims=True)
+    made = (wide / np.sqrt(mean + np.asarray(tile.node.number("epsilon", 1e-5), wide.dtype))).astype(data.dtype)
+    return Made(made if not scale or scale[0] is None else made * scale[0])
+
+
+def _group_normalisation(arithmetic: Arithmetic, tile: Tile) -> Made:
+    """GroupNormalization: before operator set 21 scale and shift are those of groups."""
+    data, scale, shift = _inputs(tile)
+    assert data is not None
+    assert scale is not None
+    assert shift is not None
+    groups = tile.node.integer("num_groups", 1)
+    wide = data.reshape(data.shape[0], groups, -1).astype(np.result_type(data.dtype, np.float32))
+    mean, spread = wide.mean(axis=2, keepdims=True), wide.var(axis=2, keepdims=True)
+    made = (wide - mean) / np.sqrt(spread + np.asarray(tile.node.number("epsilon", 1e-5), wide.dtype))
+    if scale.size == data.shape[1]:
+        made = made.reshape(data.shape)
+        rows = (-1, *[1] * (data.ndim - 2))
+    else:
+        rows = (-1, 1)
+    return Made((made.astype(data.dtype) * scale.reshape(rows) + shift.reshape(rows)).reshape(data.shape))
+
+
+def _scatter(arithmetic: Arithmetic, tile: Tile) -> Made:
+    """The old name of ScatterElements."""
+    newer = replace(tile.node, op_type="ScatterElements", opset=max(tile.node.opset, 13))
+    return Made(_fitted(tile, arithmetic.evaluate(tile, newer, _inputs(tile), "new")[tile.node_output]))
+
+
 def _sum(arithmetic: Arithmetic, tile: Tile) -> Made:
     """An Einsum of one operand: the sum over the loops that it leaves out."""
     (data,) = tile.op.inputs
@@ -348,6 +428,15 @@ def _names(*lines: str) -> frozenset[str]:
     return frozenset(name for line in lines for name in line.split())
 
 
+_OWN: dict[str, Rule] = {
+    "BatchNormalization": _normalisation,
+    "CastLike": _cast_like,
+    "ConstantOfShape": _filled,
+    "RMSNormalization": _root_mean_square,
+    "GroupNormalization": _group_normalisation,
+    "Scatter": _scatter,
+}
+"""Operators with arithmetic of their own."""
 _PRODUCTS = _names("Conv ConvTranspose Gemm MatMul Einsum")
 _POOLS = _names("MaxPool AveragePool LpPool GlobalMaxPool GlobalAveragePool GlobalLpPool")
 _MOVES = _names(
@@ -359,10 +448,10 @@ _NODES = _names(
     "Add Sub Mul Div Pow Mod Min Max Mean Sum PRelu Where And Or Xor Not Equal Greater GreaterOrEqual Less LessOrEqual",
     "IsInf IsNaN BitShift BitwiseAnd BitwiseOr BitwiseXor BitwiseNot Relu LeakyRelu ThresholdedRelu Clip Sigmoid",
     "HardSigmoid HardSwish Tanh Elu Selu Celu Gelu Mish Swish Softplus Softsign Shrink Erf Exp Log Sqrt Reciprocal Neg",
-    "Abs Sign Floor Ceil Round Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh Cast CastLike Range",
-    "ConstantOfShape OneHot CumSum CumProd LRN LayerNormalization RMSNormalization InstanceNormalization",
-    "GroupNormalization LpNormalization MeanVarianceNormalization ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd",
+    "Abs Sign Floor Ceil Round Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh Cast Range",
+    "OneHot CumSum CumProd LRN LayerNormalization InstanceNormalization",
+    "LpNormalization MeanVarianceNormalization ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd",
     "ReduceL1 ReduceL2 ReduceSumSquare ReduceLogSum ReduceLogSumExp ArgMax ArgMin TopK Gather GatherElements",
-    "ReverseSequence ScatterElements Scatter TensorScatter Pad",
+    "ReverseSequence ScatterElements TensorScatter Pad",
 )
 """Operators that mean the same on a tile's boxes as on the whole tensors, but for axes that they make whole."""

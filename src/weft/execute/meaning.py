@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,16 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import onnx.helper
 
+from weft.execute.nodes import Evaluator, NoArithmetic
 from weft.execute.values import Array
 from weft.model.workload import Op, View, Workload
 from weft.read.dtypes import type_of
 from weft.read.onnx.graph import Graph, Node
 from weft.read.onnx.proto import elem_type
 from weft.read.onnx.qoperator import as_twin, twin_of
-
-
-class NoArithmetic(Exception):
-    """An op that cannot be computed here: what of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +51,12 @@ class Grid:
 class Meaning:
     """A workload together with the graph that it was made from."""
 
-    def __init__(self, workload: Workload, graph: Graph) -> None:
+    def __init__(self, workload: Workload, graph: Graph, given: Mapping[str, Array] | None = None) -> None:
+        """`given` are the network's inputs: one that no op reads (the axis of a CumSum) is in an instruction."""
         self.workload, self.graph = workload, graph
+        read = {workload.root(operand.tensor) for op in workload.ops for operand in op.inputs}
+        self._parameters = {name: value for name, value in (given or {}).items() if name not in read}
+        self.held: set[str] = set()
         self.nodes = {node.name: node for node in graph.nodes}
         self.tensors = {tensor.name: tensor for tensor in workload.tensors}
         self.source = {view.tensor: view.source for view in workload.views}
@@ -70,8 +73,25 @@ class Meaning:
         return self.nodes[op.nodes[0]]
 
     def constant(self, name: str) -> Array | None:
-        """The values of a constant."""
+        """The values of a constant, or of an input that the schedule does not move."""
+        if name in self._parameters:
+            self.held.add(name)
+            return self._parameters[name]
         return self.graph.value(name) if name else None
+
+    def offline(self, tensor: str, values: Array) -> Array:
+        """The values of an input or weight as they lie in memory at first.
+
+        The taps of a transposed convolution are reversed, per phase of its outputs, as the reader says they are.
+        """
+        for op in self.workload.ops:
+            for operand in op.inputs[1:2] if op.onnx == "ConvTranspose" else ():
+                if operand.tensor == tensor:
+                    node = self.node(op)
+                    rank = values.ndim - 2
+                    strides, dilations = (node.ints(name, (1,) * rank) for name in ("strides", "dilations"))
+                    return _reversed(values, strides, dilations)
+        return values
 
     def dtype(self, tensor: str) -> npt.DTypeLike:
         """numpy's type of a tensor's elements as they are executed."""
@@ -150,9 +170,10 @@ class Meaning:
         kind = node.op_type if node else ""
         if kind == "BitCast":
             return array.view(self.dtype(view.tensor))
-        if kind == "Cast":
-            with np.errstate(all="ignore"):
-                return array.astype(self.dtype(view.tensor))
+        if node is not None and kind == "Cast":
+            if array.dtype == np.dtype(self.dtype(view.tensor)):
+                return array
+            return next(iter(Evaluator(node)([array]).values()))
         if kind == "DequantizeLinear" and self.tensors[view.tensor].dtype.startswith("float"):
             grid = self.grid(view.source)
             if grid is not None and array.dtype.kind in "iu":
@@ -165,6 +186,17 @@ class Meaning:
     def quantised(self) -> bool:
         """Whether any op works on integers that stand for other numbers."""
         return any(op.output.tensor in self.graph.scalings for op in self.workload.ops)
+
+
+def _reversed(weight: Array, strides: tuple[int, ...], dilations: tuple[int, ...]) -> Array:
+    """The kernel with the taps that one output uses in reverse: every (stride / gcd(stride, dilation))-th."""
+    for axis, (stride, dilation) in enumerate(zip(strides, dilations, strict=True), start=2):
+        jump = stride // math.gcd(stride, dilation)
+        order = np.arange(weight.shape[axis])
+        for phase in range(jump):
+            order[phase::jump] = order[phase::jump][::-1]
+        weight = np.take(weight, order, axis=axis)
+    return weight
 
 
 def dtype_of(name: str) -> npt.DTypeLike:

@@ -28,7 +28,8 @@ def _fill(tile: Tile) -> np.generic | int:
     grid = tile.grid(data)
     value: Array | None = None
     if tile.node.op_type == "Pad":
-        value = tile.constant(2) if tile.node.given(2) else np.asarray(tile.node.number("value", 0.0))
+        stated = tile.constant(2)
+        value = np.asarray(tile.node.number("value", 0.0)) if stated is None else stated
     if grid is None:
         return 0 if value is None else value.astype(tile.read[data.name].dtype).reshape(-1)[0]
     number = 0.0 if value is None else float(value.reshape(-1)[0])

@@ -14,7 +14,8 @@ from typing import Any, Literal
 import numpy as np
 
 from weft.execute.arithmetic import Arithmetic
-from weft.execute.meaning import Meaning, NoArithmetic
+from weft.execute.meaning import Meaning
+from weft.execute.nodes import NoArithmetic
 from weft.execute.reference import Refused, drawn, values
 from weft.execute.tile import Tile
 from weft.execute.values import Array, Memories, Numbers, Poisoned
@@ -114,6 +115,7 @@ class _Pass:
     forced: bool
     compared: dict[str, _Compared] = field(default_factory=dict)
     outputs: dict[str, _Compared] = field(default_factory=dict)
+    home: dict[str, Array] = field(default_factory=dict)
 
     def run(self, progress: Progress | None) -> None:
         """Every event in the order of time; then what lies in the outermost memory as the outputs.
@@ -121,7 +123,7 @@ class _Pass:
         Errors: Poisoned, NoArithmetic.
         """
         workload = self.meaning.workload
-        memories = Memories(workload, self.schedule, self.meaning.viewed)
+        memories = Memories(workload, self.schedule, self.meaning.viewed, self.meaning.stored)
         ops = {op.name: op for op in workload.ops}
         for residency in self.schedule.residencies:
             if residency.writer == -1:
@@ -144,7 +146,9 @@ class _Pass:
     def _initial(self, tensor: str) -> Array | None:
         """An input or a weight; None for anything else, which something has to make first."""
         value = self.given[tensor] if tensor in self.given else self.meaning.constant(tensor)
-        return None if value is None else value.reshape(self.meaning.tensors[tensor].shape)
+        if value is None:
+            return None
+        return self.meaning.offline(tensor, value.reshape(self.meaning.tensors[tensor].shape))
 
     def _move(self, memories: Memories, move: Transfer) -> None:
         """The bits of a box from where they lie to every memory that the transfer ends in."""
@@ -203,7 +207,7 @@ class _Pass:
             if residency.memory == self.outermost and residency.end >= end:
                 home.setdefault(residency.tensor, []).append(residency.id)
         for tensor in self.meaning.workload.tensors:
-            if tensor.role != "output" or tensor.name not in self.reference:
+            if tensor.role != "output":
                 continue
             box = tensor.whole()
             held = memories.root_box(tensor.name, box)
@@ -211,7 +215,27 @@ class _Pass:
             who = f"the end of the schedule, for output {tensor.name},"
             found = memories.read(who, root, self.outermost, held, home.get(root, []), end, end)
             array = memories.operand(who, tensor.name, box, found, held)
-            self._compare(self.outputs, makers[root], tensor.name, array, self.reference[tensor.name])
+            self.home[tensor.name] = array
+            if tensor.name in self.reference:
+                self._compare(self.outputs, makers[root], tensor.name, array, self.reference[tensor.name])
+
+
+def outputs_of(
+    workload: Workload, schedule: Schedule, outermost: str, graph: Graph, inputs: Mapping[str, Array]
+) -> dict[str, Array]:
+    """The network's outputs as a schedule makes them of given inputs, by name.
+
+    Errors: Poisoned for what is read where it is not; NoArithmetic for the first op that cannot be computed.
+    """
+    meaning = Meaning(workload, graph, inputs)
+    arithmetic = Arithmetic(meaning)
+    for op in workload.ops:
+        why = arithmetic.lacks(op)
+        if why is not None:
+            raise NoArithmetic(why)
+    done = _Pass(meaning, arithmetic, schedule, outermost, inputs, {}, False)
+    done.run(None)
+    return done.home
 
 
 def check_numerics(
@@ -232,7 +256,8 @@ def check_numerics(
     Returns: "exact" where every number compared is equal, "close" where all are as close as they must be, "failed",
              or "not-run" with the reason.
     """
-    meaning = Meaning(workload, graph)
+    given = dict(inputs) if inputs is not None else drawn(graph, seed)
+    meaning = Meaning(workload, graph, given)
     arithmetic = Arithmetic(meaning)
     lacking: dict[str, list[str]] = {}
     for op in workload.ops:
@@ -246,7 +271,6 @@ def check_numerics(
     for tensor in workload.tensors:
         if tensor.role == "weight" and graph.value(tensor.name) is None:
             return not_run(f"'{tensor.name}' has no values in the file")
-    given = dict(inputs) if inputs is not None else drawn(graph, seed)
     wanted = [op.output.tensor for op in workload.ops if meaning.is_stored_as_declared(op.output.tensor)]
     try:
         reference = values(model, wanted, given)
@@ -285,6 +309,9 @@ def _judged(done: list[_Pass]) -> Numerics:
     text += f": {_worst(tensors, differ)}" if differ else ": all equal"
     if len(done) > 1:
         text += f"; end to end {_worst(done[1].outputs, list(done[1].outputs))}"
+    held = sorted(first.meaning.held)
+    if held:
+        text += f"; {_listed(held)} taken as part of the instruction: the schedule does not move it"
     finite = error if np.isfinite(error) else None
     if wrong:
         return Numerics("failed", finite, f"{len(wrong)} of {text}; too far: {_listed(wrong)}")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from weft.execute.meaning import NoArithmetic
+from weft.execute.nodes import NoArithmetic
 from weft.execute.tile import Tile
 from weft.execute.values import Array
 from weft.model.workload import Operand

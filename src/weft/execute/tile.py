@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from weft.execute.meaning import Grid, Meaning, NoArithmetic
+from weft.execute.meaning import Grid, Meaning
+from weft.execute.nodes import NoArithmetic
 from weft.execute.unfold import fold_back, unfold
 from weft.execute.values import Array
 from weft.model.workload import Box, Op, Operand, Range, volume
@@ -96,8 +97,15 @@ class Tile:
         return [name for name, _ in self.op.dims if name not in self.op.output.dims]
 
     def constant(self, position: int) -> Array | None:
-        """The constant at an input of the node; None where it is left out or no constant."""
-        return self.meaning.constant(self.node.given(position))
+        """The constant at an input of the node; None where it is left out.
+
+        Errors: NoArithmetic where it is known at run time only.
+        """
+        name = self.node.given(position)
+        value = self.meaning.constant(name)
+        if name and value is None:
+            raise NoArithmetic(f"{self.node.op_type} reads '{name}', which is no operand")
+        return value
 
     def part_of(self, array: Array, box: Box) -> Array:
         """The part of a constant that broadcasts over `box` of the output: axes of its size are cut as that is."""

@@ -35,9 +35,15 @@ class Memories:
     A residency is readable from `valid_from` until `end`; its contents vanish with it.
     """
 
-    def __init__(self, workload: Workload, schedule: Schedule, viewed: Callable[[View, Array], Array]) -> None:
-        """`viewed` turns the elements of a view's source into those of the view."""
-        self._converted = viewed
+    def __init__(
+        self,
+        workload: Workload,
+        schedule: Schedule,
+        viewed: Callable[[View, Array], Array],
+        dtype: Callable[[str], npt.DTypeLike],
+    ) -> None:
+        """`viewed` turns the elements of a view's source into those of the view; `dtype` tells a tensor's type."""
+        self._converted, self._dtype = viewed, dtype
         self.residencies = {residency.id: residency for residency in schedule.residencies}
         self._shapes = {tensor.name: tensor.shape for tensor in workload.tensors}
         self._views = {view.tensor: view for view in workload.views}
@@ -71,6 +77,8 @@ class Memories:
 
         Args:    who: names the reader where the residencies cannot be read at all.
         """
+        if not volume(box):  # an operand that lies in the padding altogether
+            return Numbers(np.zeros([max(0, stop - start) for start, stop in box], self._dtype(tensor)))
         pieces = [self._piece(number, tensor, memory, box, start, end) for number in sources]
         found = [piece for piece in pieces if piece is not None]
         if not found:

@@ -208,7 +208,7 @@ def depth_to_space(graph: Graph, node: Node) -> Emitted:
 
 
 def space_to_depth(graph: Graph, node: Node) -> Emitted:
-    """Pixels to channels: output channel (SY, SX, G) reads pixel OY x block + SY."""
+    """Pixels to channels: output channel (SY, SX, G), or (G, SY, SX) in mode CRD, reads pixel OY x block + SY."""
     data, output = node.inputs[0], node.outputs[0]
     batch, channels, height, width = graph.shape(data)
     block = node.integer("blocksize", 1)
@@ -216,6 +216,10 @@ def space_to_depth(graph: Graph, node: Node) -> Emitted:
     dims = (("B", batch), ("G", channels), ("OY", rows), ("OX", columns), ("SY", block), ("SX", block))
     front = axis(batch, "B")
     read = [front, axis(channels, "G"), axis(height, ("OY", block), "SY"), axis(width, ("OX", block), "SX")]
-    written = [front, axis(depth, ("SY", block * channels), ("SX", channels), "G")]
+    if node.text("mode", "DCR") == "DCR":
+        terms: tuple[tuple[str, int], ...] = (("SY", block * channels), ("SX", channels), ("G", 1))
+    else:
+        terms = (("G", block**2), ("SY", block), ("SX", 1))
+    written = [front, axis(depth, *terms)]
     written += [axis(rows, "OY"), axis(columns, "OX")]
     return Emitted((_copy(node, node.name, dims, (data, read), (output, written), ("G", "SY", "SX")),))
