@@ -267,8 +267,9 @@ class _Run:
             return bound
         found = find(packed, OBJECTIVES[self.objective], beam, self.limit)
         self.evaluated += found.made
-        if found.mapping is not None and found.total is not None:
-            self.consider(found.mapping, found.total)
+        if found.mapping is not None:
+            # Its tiles may rest longer than its label says, so that it costs less.
+            self.consider(found.mapping, _total(price(self.problem, found.mapping)))
         return max(bound, found.floor)
 
 
