@@ -38,10 +38,10 @@ from tests.oracles.edits import (
     residency,
     transfer,
 )
+from tests.oracles.mutants import earliest
 from weft.execute.replay import check_replay, orders, replay
 from weft.model.chip import Route, check_chip
 from weft.model.rules import check
-from weft.schedule.timing import settle
 
 TO_A, TO_B, TO_C, TO_D = EVERYONE
 DETOUR = Route(("dram", "hub", "c"), ("trunk", "leg_d"))
@@ -159,7 +159,7 @@ def test_the_cast_is_lawful_and_as_early_as_it_can_be() -> None:
     assert check_chip(CHIP) == []
     assert check(WORKLOAD, CHIP, SCHEDULE).violations == ()
     assert check_replay(SCHEDULE, CHIP).differences == ()
-    assert settle(SCHEDULE, CHIP) == SCHEDULE
+    assert earliest(WORKLOAD, CHIP, SCHEDULE) == SCHEDULE
 
 
 def test_a_tree_has_each_hop_once() -> None:
@@ -219,8 +219,8 @@ def test_engines_serve_transfers_in_order() -> None:
     ordered = sorted((move.start, move.id) for move in SCHEDULE.transfers)
     starts = [times[id] for _, id in ordered]
     assert all(before[1] <= after[0] for before, after in pairwise(starts))
-    assert settle(SCHEDULE, alone).latency_cycles == max(end for _, end in times.values())
-    assert check(WORKLOAD, alone, settle(SCHEDULE, alone)).ok
+    assert earliest(WORKLOAD, alone, SCHEDULE).latency_cycles == max(end for _, end in times.values())
+    assert check(WORKLOAD, alone, earliest(WORKLOAD, alone, SCHEDULE)).ok
     assert orders(SCHEDULE, replace(CHIP, transfer_engines=None)).engines == ()
 
 

@@ -24,7 +24,7 @@ from itertools import pairwise
 from math import ceil, floor
 from typing import Any
 
-from weft.execute.replay import Orders, orders
+from weft.execute.replay import Orders, orders, replay
 from weft.model.chip import Chip
 from weft.model.schedule import Schedule, Task, Transfer
 from weft.model.workload import Box, Workload, intersect, volume
@@ -109,6 +109,31 @@ def settled(workload: Workload, chip: Chip, schedule: Schedule) -> Schedule:
             for item in schedule.residencies
         ),
     )
+
+
+def earliest(workload: Workload, chip: Chip, schedule: Schedule) -> Schedule:
+    """The same orders with everything as early as they allow, by the replay, until nothing moves."""
+    while True:
+        times = replay(orders(schedule, chip), chip)
+
+        def timed(item: Any, times: dict[int, tuple[int, int]] = times) -> Any:
+            return replace(item, start=times[item.id][0], end=times[item.id][1])
+
+        moved = replace(
+            schedule,
+            tasks=tuple(map(timed, schedule.tasks)),
+            transfers=tuple(map(timed, schedule.transfers)),
+            residencies=tuple(
+                replace(item, start=times[item.writer][0], valid_from=times[item.writer][1])
+                if item.writer >= 0
+                else item
+                for item in schedule.residencies
+            ),
+        )
+        moved = settled(workload, chip, moved)
+        if moved == schedule:
+            return schedule
+        schedule = moved
 
 
 def moved(workload: Workload, chip: Chip, schedule: Schedule, id: int, by: int) -> Schedule:

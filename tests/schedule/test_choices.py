@@ -16,8 +16,8 @@ from weft.read.chip import read_chip
 from weft.run import prepared
 from weft.schedule.choices import choices_of
 from weft.schedule.design import Composer, Design, Group
+from weft.schedule.engine import Placed, place
 from weft.schedule.fabric import Fabric
-from weft.schedule.placing import Placed, place
 from weft.schedule.recipes import Recipes
 from weft.schedule.settings import setting_for
 from weft.schedule.shared import Mapper

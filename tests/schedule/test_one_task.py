@@ -18,8 +18,8 @@ from weft.run.run import streaming_problem
 from weft.schedule import Solution
 from weft.schedule.bounds import bounds
 from weft.schedule.design import Composer, Design, Group, Placement
+from weft.schedule.engine import Placed, place
 from weft.schedule.fabric import Fabric
-from weft.schedule.placing import Placed, place
 from weft.schedule.plan import Plan
 from weft.schedule.recipes import Recipes
 from weft.schedule.shared import Mapper

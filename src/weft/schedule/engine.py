@@ -1,471 +1,478 @@
-"""Places ops one after another: moves what each part needs, makes room, books cores, links and ports, runs it.
+"""Places a plan on a chip: decides every order, by a list scheduler on arrays; then all as early as orders allow.
 
-The engine decides orders; `timing.py` then lets everything start as early as these orders allow.
+depend     which pieces every tile reads and writes
+placing    moves, room, cores, links: what happens, in which order           (kernel)
+timing     the same orders, everything as early as they allow                (kernel)
+trace      a schedule of it
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from fractions import Fraction
+from dataclasses import dataclass, replace
+from functools import cached_property
 
-from weft.model.schedule import Infeasible, LaneLoad, PortLoad, Residency, Schedule, Task, Transfer, Use
-from weft.model.workload import Box, Slot, Workload, volume
-from weft.schedule.fabric import Fabric, Way
-from weft.schedule.lines import RateLine, SpaceLine
+import numpy as np
+
+from weft.model.schedule import Infeasible, Schedule
+from weft.model.workload import SLOTS, Workload
+from weft.schedule.depend import Depend, Dependencies
+from weft.schedule.fabric import Fabric
+from weft.schedule.kernels import (
+    ASK_SPACE,
+    ASK_WAYS,
+    DONE,
+    EVENTS,
+    FAULT_MEMORY,
+    FAULT_TENSOR,
+    FAULT_TILE,
+    FROM,
+    FULL,
+    HAS,
+    MADE,
+    MOVED,
+    NEEDS,
+    NO_WAY,
+    READ_ROWS,
+    TARGET,
+    TILE,
+    UNTIL,
+    USE_ROWS,
+    WAY,
+    Scratch,
+    Trace,
+    place_tiles,
+)
+from weft.schedule.lines import empty_lines
 from weft.schedule.loads import loads_of
-from weft.schedule.options import Option, Part
-from weft.schedule.pieces import Cell, Grid, make_grid
-
-SHARES = (Fraction(1), Fraction(3, 4), Fraction(1, 2), Fraction(1, 4))
-"""Parts of a path's rate that a transfer may take: less than all, where that ends sooner beside what else runs."""
-
-
-@dataclass(slots=True)
-class Held:
-    """A box in a memory while the engine works on it; `readers` keep it until they end."""
-
-    id: int
-    memory: str
-    tensor: str
-    box: Box
-    cells: list[Cell]
-    bits: int
-    start: int
-    valid_from: int
-    writer: int
-    last_read: int
-    open: bool = True
-
-
-class Stuck(Exception):
-    """A part cannot be placed: its boxes do not fit beside what must stay."""
-
-    def __init__(self, reason: Infeasible) -> None:
-        self.reason = reason
-        super().__init__(str(reason))
+from weft.schedule.places import (
+    BITS,
+    HOLDINGS,
+    HOMES,
+    IDLES,
+    INPUTS,
+    KEPT,
+    MEMORY,
+    OPERANDS,
+    PIECE_BITS,
+    RECIPE,
+    ROW,
+    TENSOR,
+    WAITS,
+    WRITER,
+    Board,
+    Floats,
+    Ints,
+    Small,
+    Tiles,
+    file_places,
+)
+from weft.schedule.plan import Plan, Recipe
+from weft.schedule.tables import Tables, Ways, rows, starts
+from weft.schedule.timing import hold_times, retime
+from weft.schedule.trace import schedule_of
 
 
-@dataclass(frozen=True, slots=True)
-class _Touch:
-    """A part's box of one operand, in pieces of the root tensor."""
+@dataclass(frozen=True, eq=False)
+class Figures:
+    """A recipe in numbers.
 
-    operand: str
-    slot: Slot
-    tensor: str
-    box: Box
-    cells: tuple[Cell, ...]
-    memory: str
-    streamed: bool
+    Args:
+        core, duration, pj: of a task.     offchip: bits that pass the outermost memory's ports while it runs.
+        lines:  (line, rate).     work: (memory, bits).     homes: memory of each operand.
+    """
+
+    core: int
+    duration: int
+    pj: float
+    offchip: int
+    lines: tuple[tuple[int, int], ...]
+    work: tuple[tuple[int, int], ...]
+    homes: tuple[int, ...]
 
 
 class Engine:
-    """One pass over a workload with one option per op. `run` gives the schedule or says what did not fit."""
+    """Places plans of one workload on one chip; keeps what consecutive plans share."""
 
-    def __init__(self, workload: Workload, fabric: Fabric, options: Sequence[Option]) -> None:
+    def __init__(self, workload: Workload, fabric: Fabric) -> None:
         self.workload = workload
         self.fabric = fabric
-        self.chip = chip = fabric.chip
-        self.options = options
-        self.scale = fabric.scale
-        self.bits = {tensor.name: tensor.bits for tensor in workload.tensors}
-        self.ops = {op.name: op for op in workload.ops}
-        self.keep = {workload.root(t.name) for t in workload.tensors if t.role == "output"}
-        self.core_free = {core.name: 0 for core in chip.cores}
-        self.space = {memory.name: SpaceLine(memory.size_bits) for memory in chip.memories}
-        self.lanes: dict[str, RateLine] = {}
-        self.ports: dict[tuple[str, str], RateLine] = {}
-        self.engines = RateLine(chip.transfer_engines or 0)
-        self.tasks: list[Task] = []
-        self.transfers: list[Transfer] = []
-        self.held: list[Held] = []
-        self.where: dict[str, dict[Cell, dict[str, Held]]] = {}
-        self.grids: dict[str, Grid] = {}
-        self.touches: list[list[list[_Touch]]] = []
-        self.next_use: dict[tuple[str, str], list[int]] = {}
-        self.uses_left: dict[tuple[str, Cell], int] = {}
-        self.uses_here: dict[tuple[str, Cell, str], int] = {}
-        self.gone: dict[tuple[str, str, Cell], int] = {}
-        self.event = 0
-        self._prepare()
+        self.tables = Tables(fabric)
+        self.depend = Depend(workload)
+        self.ops = [op.name for op in workload.ops]
+        self._figures: dict[int, tuple[Recipe, Figures]] = {}
 
-    # -- what each part touches ------------------------------------------------------------------------------------
-
-    def _prepare(self) -> None:
-        raw: list[list[list[tuple[str, Slot, str, Box, str, bool]]]] = []
-        boxes: dict[str, list[Box]] = {}
-        for option in self.options:
-            op = self.ops[option.op]
-            per_part = []
-            for part in option.parts:
-                ranges = dict(part.ranges)
-                touched = []
-                for operand, (_, memory, streamed) in zip(op.operands, part.homes, strict=True):
-                    root = self.workload.root(operand.tensor)
-                    box = self.workload.root_box(operand.tensor, operand.box(ranges))
-                    boxes.setdefault(root, []).append(box)
-                    touched.append((operand.name, operand.slot, root, box, memory, streamed))
-                per_part.append(touched)
-            raw.append(per_part)
-        for tensor in self.workload.tensors:
-            if tensor.name in self.keep and tensor.role in ("input", "weight"):
-                boxes.setdefault(tensor.name, []).append(tensor.whole())  # an output as it is, read by no op
-            if tensor.name in boxes:
-                self.grids[tensor.name] = make_grid(tensor.shape, boxes[tensor.name])
-        for index, per_part in enumerate(raw):
-            made = []
-            for touched in per_part:
-                row = []
-                for name, slot, root, box, memory, streamed in touched:
-                    cells = tuple(self.grids[root].cells(box))
-                    row.append(_Touch(name, slot, root, box, cells, memory, streamed))
-                    if slot != "O":
-                        for cell in cells:
-                            self.uses_left[root, cell] = self.uses_left.get((root, cell), 0) + 1
-                            here = (root, cell, memory)
-                            self.uses_here[here] = self.uses_here.get(here, 0) + 1
-                        self.next_use.setdefault((root, memory), []).append(index)
-                made.append(row)
-            self.touches.append(made)
-        for tensor in self.workload.tensors:
-            if tensor.name in self.grids and tensor.role in ("input", "weight"):
-                grid = self.grids[tensor.name]
-                self._hold(self.chip.outermost, tensor.name, tensor.whole(), grid.cells(tensor.whole()), 0, 0, -1)
-
-    # -- the pass --------------------------------------------------------------------------------------------------
-
-    def run(self) -> None:
-        """Place every op in order. Raises Stuck where a part cannot be placed."""
-        for index, option in enumerate(self.options):
-            for part, touches in zip(option.parts, self.touches[index], strict=True):
-                self._place(index, part, touches)
-
-    def _place(self, index: int, part: Part, touches: list[_Touch]) -> None:
-        inputs, output = touches[:-1], touches[-1]
-        needed = {(t.memory, t.tensor, cell) for t in touches for cell in t.cells}
-        self._make_room(index, part, touches, needed)
-        ready = 0
-        for touch in inputs:
-            ready = max(ready, self._bring(touch))
-        self._run_task(part, inputs, output, ready)
-        for touch in inputs:
-            self._used(touch)
-        self._after_write(output)
-
-    def _make_room(self, index: int, part: Part, touches: list[_Touch], needed: set[tuple[str, str, Cell]]) -> None:
-        """Evict, farthest next use first, until all that this part brings and makes fits."""
-        demand = self._demand(part, touches)
-        for memory, bits in demand.items():
-            line = self.space[memory]
-            if line.finally_used + bits <= line.capacity:
-                continue
-            for held in self._victims(memory, index, needed):
-                self._evict(held)
-                if line.finally_used + bits <= line.capacity:
-                    break
-            else:
-                raise Stuck(
-                    Infeasible(
-                        f"{self.options[index].op} on {part.core}",
-                        "its boxes do not fit beside what must stay",
-                        line.finally_used + bits,
-                        line.capacity,
-                        memory,
-                        "make the memory larger",
-                    )
-                )
-
-    def _demand(self, part: Part, touches: list[_Touch]) -> dict[str, int]:
-        demand = dict(loads_of(self.fabric, part).workspace)
-        seen: set[tuple[str, str, Cell]] = set()
-        for touch in touches:
-            for cell in touch.cells:
-                key = (touch.memory, touch.tensor, cell)
-                if key in seen or touch.memory in self.where.get(touch.tensor, {}).get(cell, {}):
-                    continue
-                seen.add(key)
-                size = volume(self.grids[touch.tensor].box([cell])) * self.bits[touch.tensor]
-                demand[touch.memory] = demand.get(touch.memory, 0) + size
-        return demand
-
-    def _victims(self, memory: str, index: int, needed: set[tuple[str, str, Cell]]) -> list[Held]:
-        def next_use(held: Held) -> int:
-            later = [i for i in self.next_use.get((held.tensor, memory), []) if i >= index]
-            anywhere = [i for (t, _), uses in self.next_use.items() if t == held.tensor for i in uses if i >= index]
-            return min(later or anywhere or [len(self.options) + 1])
-
-        found = [
-            held
-            for held in self.held
-            if held.open
-            and held.memory == memory
-            and memory != self.chip.outermost
-            and not any((memory, held.tensor, cell) in needed for cell in held.cells)
-        ]
-        return sorted(found, key=lambda held: (-next_use(held), -held.bits, held.id))
-
-    def _evict(self, held: Held) -> None:
-        """Write back what exists nowhere else and is still wanted, then let go."""
-        wanted = [
-            cell
-            for cell in held.cells
-            if len(self.where[held.tensor][cell]) == 1
-            and (self.uses_left.get((held.tensor, cell), 0) > 0 or held.tensor in self.keep)
-        ]
-        for box, cells in self.grids[held.tensor].boxes(wanted):
-            self._move(held.tensor, box, cells, held.memory, self.chip.outermost, "O")
-        self._close(held)
-
-    # -- moving ----------------------------------------------------------------------------------------------------
-
-    def _bring(self, touch: _Touch) -> int:
-        """Have all pieces of a touch in its memory; returns when they are valid."""
-        places = self.where[touch.tensor]
-        missing: dict[str, list[Cell]] = {}
-        for cell in touch.cells:
-            if touch.memory not in places[cell]:
-                source = self._source(touch, cell)
-                missing.setdefault(source, []).append(cell)
-        for source, cells in sorted(missing.items()):
-            for box, group in self.grids[touch.tensor].boxes(cells):
-                self._move(touch.tensor, box, group, source, touch.memory, touch.slot)
-        for source, cells in sorted(missing.items()):
-            for held in {id(h): h for cell in cells if (h := places[cell].get(source))}.values():
-                self._drop_if_useless(held)
-        return max((places[cell][touch.memory].valid_from for cell in touch.cells), default=0)
-
-    def _source(self, touch: _Touch, cell: Cell) -> str:
-        """The holder with the fastest way, on-chip ones first on ties."""
-        size = 1 << 16
-
-        def cost(memory: str) -> tuple[float, bool, str]:
-            rate = max((way.rate for way in self.fabric.ways(memory, touch.memory, touch.slot)), default=0)
-            return (size / rate if rate else math.inf, memory == self.chip.outermost, memory)
-
-        return min(self.where[touch.tensor][cell], key=cost)
-
-    def _move(self, tensor: str, box: Box, cells: list[Cell], source: str, target: str, slot: Slot) -> None:
-        """One transfer of one box, on the route that ends first."""
-        bits = volume(box) * self.bits[tensor]
-        holders = {id(h): h for h in (self.where[tensor][cell][source] for cell in cells)}
-        ready = max(held.valid_from for held in holders.values())
-        # What is fetched again waits until the copy that was let go has really left.
-        ready = max([ready, *(self.gone.get((target, tensor, cell), 0) for cell in cells)])
-        space = self.space[target].earliest(ready, bits)
-        if space is None:
-            line = self.space[target]
-            raise Stuck(Infeasible(tensor, "no room", bits + line.finally_used, line.capacity, target))
-        best: tuple[int, int, int, Way] | None = None
-        for way in self.fabric.ways(source, target, slot):
-            for share in SHARES:
-                rate = max(1, way.rate * share.numerator // share.denominator)
-                duration = -(-bits * self.scale // rate) + way.setup_cycles
-                if best is not None and space + duration >= best[1]:
-                    continue
-                lines = [(self._lane(*at), rate * way.lanes.count(at)) for at in dict.fromkeys(way.lanes)]
-                lines += [(self._port(*at), rate * way.ports.count(at)) for at in dict.fromkeys(way.ports)]
-                if self.chip.transfer_engines:
-                    lines.append((self.engines, 1))
-                start = self._window(space, duration, lines)
-                if best is None or start + duration < best[1]:
-                    best = (start, start + duration, rate, way)
-        if best is None:
-            raise Stuck(Infeasible(tensor, f"no links lead from '{source}' to '{target}'"))
-        start, end, rate, way = best
-        event = self._next_event()
-        self.engines.book(start, end, 1)
-        for link, lane in way.lanes:
-            self._lane(link, lane).book(start, end, rate)
-        for memory, port in way.ports:
-            self._port(memory, port).book(start, end, rate)
-        held = self._hold(target, tensor, box, cells, start, end, event)
-        for holder in holders.values():
-            holder.last_read = max(holder.last_read, end)
-        exact = Fraction(rate, self.scale)
-        self.transfers.append(
-            Transfer(
-                event,
-                tensor,
-                box,
-                (way.route,),
-                start,
-                end,
-                bits,
-                exact,
-                way.setup_cycles,
-                tuple(holder.id for holder in holders.values()),
-                (held.id,),
-                tuple(PortLoad(memory, port, exact) for memory, port in way.ports),
-                tuple(LaneLoad(link, lane, exact) for link, lane in way.lanes),
-                self.fabric.transfer_pj(way, slot, bits),
-            )
-        )
-
-    # -- running ---------------------------------------------------------------------------------------------------
-
-    def _run_task(self, part: Part, inputs: list[_Touch], output: _Touch, ready: int) -> None:
-        duration = part.duration
-        loads = loads_of(self.fabric, part)
-        work = dict(loads.workspace)
-        missing = [
-            cell for cell in output.cells if output.memory not in self.where.get(output.tensor, {}).get(cell, {})
-        ]
-        made = self.grids[output.tensor].boxes(missing)
-        out_bits = sum(volume(box) * self.bits[output.tensor] for box, _ in made)
-        allocate = dict(work)
-        allocate[output.memory] = allocate.get(output.memory, 0) + out_bits
-        start = max(ready, self.core_free[part.core])
-        for memory, bits in allocate.items():
-            fits = self.space[memory].earliest(start, bits)
-            if fits is None:
-                line = self.space[memory]
-                raise Stuck(
-                    Infeasible(part.core, "no room for a task", line.finally_used + bits, line.capacity, memory)
-                )
-            start = max(start, fits)
-        lines = [(self._lane(link, lane), rate) for link, lane, rate in loads.lanes]
-        lines += [(self._port(memory, port), rate) for memory, port, rate in loads.ports]
-        start = self._window(start, duration, lines)
-        end = start + duration
-        event = self._next_event()
-        for booked, rate in lines:
-            booked.book(start, end, rate)
-        for memory, bits in work.items():
-            self.space[memory].change(start, bits)
-            self.space[memory].change(end, -bits)
-        written = [self._hold(output.memory, output.tensor, box, cells, start, end, event) for box, cells in made]
-        self.core_free[part.core] = end
-        reads = []
-        for touch in inputs:
-            holders = {id(h): h for h in (self.where[touch.tensor][cell][touch.memory] for cell in touch.cells)}
-            for holder in holders.values():
-                holder.last_read = max(holder.last_read, end)
-            boxes = (touch.box,) if volume(touch.box) else ()
-            ids = tuple(holder.id for holder in holders.values())
-            reads.append(Use(touch.operand, touch.tensor, touch.memory, boxes, ids, touch.streamed))
-        self.tasks.append(
-            Task(
-                event,
-                part.problem.op.name,
-                part.ranges,
-                part.core,
-                start,
-                end,
-                tuple(reads),
-                Use(
-                    output.operand,
-                    output.tensor,
-                    output.memory,
-                    (output.box,),
-                    tuple(h.id for h in written),
-                    output.streamed,
-                ),
-                tuple(sorted(work.items())),
-                tuple(PortLoad(memory, port, Fraction(rate, self.scale)) for memory, port, rate in loads.ports),
-                tuple(LaneLoad(link, lane, Fraction(rate, self.scale)) for link, lane, rate in loads.lanes),
-                loads.energy_pj,
-                loads.mapping,
-            )
-        )
-
-    # -- what is held ----------------------------------------------------------------------------------------------
-
-    def _hold(
-        self, memory: str, tensor: str, box: Box, cells: list[Cell], start: int, valid_from: int, writer: int
-    ) -> Held:
-        bits = volume(box) * self.bits[tensor]
-        held = Held(len(self.held), memory, tensor, box, cells, bits, start, valid_from, writer, valid_from)
-        self.held.append(held)
-        self.space[memory].change(start, bits)
-        places = self.where.setdefault(tensor, {})
-        for cell in cells:
-            places.setdefault(cell, {})[memory] = held
-        return held
-
-    def _close(self, held: Held) -> None:
-        held.open = False
-        self.space[held.memory].change(held.last_read, -held.bits)
-        for cell in held.cells:
-            if self.where[held.tensor][cell].get(held.memory) is held:
-                del self.where[held.tensor][cell][held.memory]
-                self.gone[held.memory, held.tensor, cell] = held.last_read
-
-    def _used(self, touch: _Touch) -> None:
-        for cell in touch.cells:
-            self.uses_left[touch.tensor, cell] -= 1
-            self.uses_here[touch.tensor, cell, touch.memory] -= 1
-        for held in {id(h): h for cell in touch.cells for h in self.where[touch.tensor][cell].values()}.values():
-            self._drop_if_useless(held)
-
-    def _drop_if_useless(self, held: Held) -> None:
-        """Let go of a copy that nothing will read here, if it is not the last one of something still wanted."""
-        if not held.open or (held.memory == self.chip.outermost and (held.writer < 0 or held.tensor in self.keep)):
-            return
-        for cell in held.cells:
-            if self.uses_here.get((held.tensor, cell, held.memory), 0) > 0:
-                return
-            alone = len(self.where[held.tensor][cell]) == 1
-            wanted = self.uses_left.get((held.tensor, cell), 0) > 0 or held.tensor in self.keep
-            if alone and wanted:
-                return
-        self._close(held)
-
-    def _after_write(self, output: _Touch) -> None:
-        """The network's outputs go out at once; what nothing reads is let go."""
-        places = self.where[output.tensor]
-        if output.tensor in self.keep and output.memory != self.chip.outermost:
-            for box, cells in self.grids[output.tensor].boxes(list(output.cells)):
-                self._move(output.tensor, box, cells, output.memory, self.chip.outermost, "O")
-        for held in {id(h): h for cell in output.cells for h in list(places[cell].values())}.values():
-            self._drop_if_useless(held)
-
-    # -- books -----------------------------------------------------------------------------------------------------
-
-    def _next_event(self) -> int:
-        self.event += 1
-        return self.event - 1
-
-    def _lane(self, link: str, lane: str) -> RateLine:
-        if lane not in self.lanes:
-            self.lanes[lane] = RateLine(self.fabric.lane_rate[link], self.fabric.link[link].exclusive)
-        return self.lanes[lane]
-
-    def _port(self, memory: str, port: str) -> RateLine:
-        key = (memory, port)
-        if key not in self.ports:
-            self.ports[key] = RateLine(self.fabric.port_rate[key])
-        return self.ports[key]
-
-    def _window(self, start: int, duration: int, lines: list[tuple[RateLine, int]]) -> int:
-        """The first time from which every line has its rate free for the whole duration."""
+    def place(self, plan: Plan) -> Placed | Infeasible:
+        """Everything that happens when the plan's tiles are placed in their order, or what does not fit."""
+        assert [cut.op.name for cut in plan.cuts] == self.ops, "one cut per op, in the workload's order"
+        found = self.depend.of(plan.cuts)
+        used = np.zeros(len(plan.recipes), np.bool_)
+        for cut in plan.cuts:
+            used[cut.recipes] = True
+        figures = [self.figures(plan.recipes[number]) for number in np.flatnonzero(used)]
+        tiles = _tiles(plan, found, np.cumsum(used) - 1, figures)
+        longer = 1
         while True:
-            latest = start
-            for line, amount in lines:
-                latest = max(latest, line.earliest(latest, duration, amount))
-            if latest == start:
-                return start
-            start = latest
+            made = self._attempt(plan, found, tiles, figures, longer)
+            if made != ASK_SPACE:
+                assert not isinstance(made, int)
+                return made
+            longer *= 2
+
+    def _attempt(
+        self, plan: Plan, found: Dependencies, tiles: Tiles, figures: list[Figures], longer: int
+    ) -> Placed | Infeasible | int:
+        tables = self.tables
+        board = self._board(found, tiles, longer)
+        trace = _trace(len(plan.order), longer, int(found.cells.sum()))
+        scratch = self._scratch(found, tiles)
+        while True:
+            ended = place_tiles(tiles, tables.ways(), board, trace, scratch, tables.room, tables.outermost)
+            if ended != ASK_WAYS:
+                break
+            self._look_up(plan, found, tiles, int(scratch.fault[FAULT_TENSOR]))
+            board = self._board(found, tiles, longer)
+            trace.counts[:] = 0
+        if ended == DONE:
+            return self._placed(plan, found, tiles, figures, board, trace)
+        if ended == ASK_SPACE:
+            return ended
+        return self._why(plan, found, ended, scratch.fault)
+
+    def _board(self, found: Dependencies, tiles: Tiles, longer: int) -> Board:
+        tables = self.tables
+        pieces, touched = len(found.piece_bits), int(found.cells.sum())
+        piece = np.zeros((pieces, 3), np.int64)
+        piece[:, PIECE_BITS] = found.piece_bits
+        place = np.empty((pieces + touched, 7), np.int32)
+        read_at = np.empty(touched, np.int32)
+        widest = int(np.diff(np.append(found.tensor[:, 0], pieces)).max(initial=1))
+        cells = np.empty(max(widest, int(found.cells.max(initial=1))), np.int64)
+        places = file_places(tiles, found.tensor, piece, place, read_at, cells, tables.outermost)
+        holdings = longer * 4 * len(tiles.order) + len(found.tensor) + 64
+        line, step = empty_lines(tables.capacity, tables.alone)
+        return Board(
+            tensor=found.tensor,
+            piece=piece,
+            place=place[:places],
+            read_at=read_at,
+            gone=np.zeros(places, np.int64),
+            holding=np.empty((holdings, 16), np.int64),
+            box=np.empty((holdings, found.touch.shape[1]), np.int32),
+            newest=np.full(len(tables.memories), -1, np.int64),
+            idle=np.empty(holdings, np.int64),
+            wait=np.empty((longer * 8 * len(tiles.order) + 64, 2), np.int32),
+            counts=np.zeros(IDLES + 1, np.int64),
+            cells=cells,
+            line=line,
+            step=step,
+        )
+
+    def _scratch(self, found: Dependencies, tiles: Tiles) -> Scratch:
+        operands = int(np.diff(found.first).max(initial=1))
+        cells = operands * int(found.cells.max(initial=1))
+        widest = max([1, *np.diff(tiles.recipe[:, 2])], default=1) + 1
+        lines = max(int(widest), len(self.tables.capacity))
+        return Scratch(
+            fault=np.zeros(8, np.int64),
+            cells=np.empty(cells, np.int64),
+            places=np.empty(cells, np.int64),
+            mask=np.empty(cells, np.int32),
+            begin=np.zeros(operands + 2, np.int64),
+            box=np.zeros((2, found.touch.shape[1]), np.int32),
+            extent=np.zeros(found.touch.shape[1] // 2, np.int64),
+            moved=np.empty(cells, np.int64),
+            demand=np.zeros(len(self.tables.memories), np.int64),
+            asked=np.zeros(len(self.tables.memories), np.int64),
+            want=np.zeros((lines, 2), np.int64),
+        )
+
+    def figures(self, recipe: Recipe) -> Figures:
+        """What a recipe books, in numbers; worked out once."""
+        known = self._figures.get(id(recipe))
+        if known is not None and known[0] is recipe:
+            return known[1]
+        tables, loads, outermost = self.tables, loads_of(self.fabric, recipe), self.fabric.chip.outermost
+        lines: dict[int, int] = {}
+        for link, lane, rate in loads.lanes:
+            lines[tables.lane[link, lane]] = lines.get(tables.lane[link, lane], 0) + rate
+        for memory, port, rate in loads.ports:
+            lines[tables.port[memory, port]] = lines.get(tables.port[memory, port], 0) + rate
+        made = Figures(
+            tables.core[recipe.core],
+            recipe.duration,
+            loads.energy_pj,
+            sum(flow.bits for flow in recipe.mapped.price.flows if flow.memory == outermost and flow.flow != "link"),
+            tuple(lines.items()),
+            tuple((tables.memory[memory], bits) for memory, bits in loads.workspace),
+            tuple(tables.memory[memory] for _, memory, _ in recipe.homes),
+        )
+        self._figures[id(recipe)] = recipe, made
+        return made
+
+    def _look_up(self, plan: Plan, found: Dependencies, tiles: Tiles, tensor: int) -> None:
+        """Ways between all memories in which a tensor is touched."""
+        held, read = {self.tables.outermost}, set[tuple[int, int]]()
+        for index, cut in enumerate(plan.cuts):
+            for number in range(found.first[index], found.first[index + 1]):
+                if found.operand[number, 0] != tensor:
+                    continue
+                at = number - found.first[index]
+                homes = {self.figures(plan.recipes[recipe]).homes[at] for recipe in np.unique(cut.recipes)}
+                held |= homes
+                if number < found.first[index + 1] - 1:
+                    read |= {(memory, int(found.operand[number, 1])) for memory in homes}
+        output = SLOTS.index("O")
+        self.tables.look_up((source, target, slot) for source in sorted(held) for target, slot in sorted(read))
+        self.tables.look_up((source, self.tables.outermost, output) for source in sorted(held))
+
+    def _why(self, plan: Plan, found: Dependencies, ended: int, fault: Ints) -> Infeasible:
+        """What did not fit, or where no link leads."""
+        index, tile = plan.at(int(fault[FAULT_TILE]))
+        cut, memories = plan.cuts[index], self.tables.memories
+        subject = f"{cut.op.name} on {plan.recipes[cut.recipes[tile]].core}"
+        if ended == FULL:
+            return Infeasible(
+                subject,
+                "its boxes do not fit beside what must stay",
+                int(fault[NEEDS]),
+                int(fault[HAS]),
+                memories[fault[FAULT_MEMORY]],
+                "make the memory larger",
+            )
+        tensor = found.names[fault[FAULT_TENSOR]]
+        assert ended == NO_WAY, f"{subject} reads a part of {tensor} that no tile before it makes"
+        return Infeasible(
+            subject,
+            f"no links lead from '{memories[fault[FAULT_MEMORY]]}' to '{memories[fault[TARGET]]}', for '{tensor}'",
+            remedy="join them",
+        )
+
+    def _placed(
+        self, plan: Plan, found: Dependencies, tiles: Tiles, figures: list[Figures], board: Board, trace: Trace
+    ) -> Placed:
+        events, holdings = int(trace.counts[EVENTS]), int(board.counts[HOLDINGS])
+        event = trace.event[: events + 1]
+        event[events, MADE] = holdings
+        return Placed(
+            self,
+            plan,
+            found,
+            tiles,
+            tuple(figures),
+            self.tables.ways(),
+            event,
+            trace.pj[:events],
+            trace.read[: trace.counts[READ_ROWS]],
+            trace.use[: trace.counts[USE_ROWS]],
+            board.wait[: board.counts[WAITS]],
+            board.holding[:holdings],
+            board.box[:holdings],
+            event[:-1, FROM],
+            event[:-1, UNTIL],
+        )
+
+
+def _tiles(plan: Plan, found: Dependencies, number: Ints, figures: Sequence[Figures]) -> Tiles:
+    """A plan's tiles for the kernels. `number` is [recipes of the plan]: their places in `figures`."""
+    lines, work, homes = [f.lines for f in figures], [f.work for f in figures], [f.homes for f in figures]
+    recipe = np.zeros((len(figures) + 1, 4), np.int64)
+    recipe[:-1, 0], recipe[:-1, 1] = [f.core for f in figures], [f.duration for f in figures]
+    recipe[:, 2], recipe[:, 3] = starts(lines), starts(work)
+    home = starts(homes)
+    tile = np.empty((int(plan.first[-1]), 5), np.int64)
+    for index, cut in enumerate(plan.cuts):
+        mine = tile[plan.first[index] : plan.first[index + 1]]
+        operands = int(found.first[index + 1] - found.first[index])
+        mine[:, ROW] = found.row[index] + operands * np.arange(len(mine))
+        mine[:, OPERANDS], mine[:, INPUTS] = found.first[index], operands - 1
+        mine[:, RECIPE] = number[cut.recipes]
+        mine[:, HOMES] = home[mine[:, RECIPE]]
+    return Tiles(
+        np.ascontiguousarray(plan.order, np.int64),
+        tile,
+        found.touch,
+        found.operand,
+        np.array([memory for item in homes for memory in item], np.int64),
+        recipe,
+        rows(lines),
+        rows(work),
+    )
+
+
+def _trace(tiles: int, longer: int, touched: int) -> Trace:
+    events = longer * 4 * tiles + 64
+    event = np.empty((events + 1, 9), np.int64)
+    event[0] = 0
+    return Trace(
+        event,
+        np.empty(events, np.float64),
+        np.empty((longer * 8 * tiles + touched + 64, 2), np.int32),
+        np.empty((longer * 16 * events, 2), np.int64),
+        np.zeros(3, np.int64),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """What happens, at given times.
+
+    Args:
+        figures: of the recipes used, as `tiles` numbers them.
+        event, pj, read, use: as in `kernels.Trace`.     wait, holding, box: as in `places.Board`.
+        start, end: [events].
+    """
+
+    engine: Engine
+    plan: Plan
+    found: Dependencies
+    tiles: Tiles
+    figures: tuple[Figures, ...]
+    ways: Ways
+    event: Ints
+    pj: Floats
+    read: Small
+    use: Ints
+    wait: Small
+    holding: Ints
+    box: Small
+    start: Ints
+    end: Ints
+
+    @property
+    def latency_cycles(self) -> int:
+        """Base cycle at which the last task or transfer has ended."""
+        return int(self.end.max(initial=0))
+
+    @property
+    def transfers(self) -> int:
+        return int((self.event[:-1, TILE] < 0).sum())
+
+    @property
+    def recipe(self) -> Ints:
+        """[tiles]: the recipe of every one."""
+        found: Ints = self.tiles.tile[:, RECIPE]
+        return found
+
+    @cached_property
+    def energy_pj(self) -> float:
+        """Of all tasks and transfers, and static power until the end."""
+        tasks = np.array([item.pj for item in self.figures])[self.recipe].sum()
+        static = self.engine.fabric.chip.static_pj_per_cycle * self.latency_cycles
+        return float(tasks + self.pj.sum()) + static
+
+    @cached_property
+    def offchip_bits(self) -> int:
+        """What transfers and streaming tasks move out of and into the outermost memory."""
+        tasks = np.array([item.offchip for item in self.figures], np.int64)[self.recipe].sum()
+        outermost = self.engine.fabric.chip.outermost
+        ends = [way.route.memories for way, _ in self.engine.tables.every]
+        crosses = np.array([(m[0] == outermost) + (m[-1] == outermost) for m in ends] + [0], np.int64)
+        return int(tasks + (crosses[self.event[:-1, WAY]] * self.event[:-1, MOVED]).sum())
+
+    @cached_property
+    def busy(self) -> dict[str, int]:
+        """Base cycles during which each core runs tasks."""
+        cycles = np.array([item.duration for item in self.figures], np.int64)[self.recipe]
+        core = np.array([item.core for item in self.figures], np.int64)[self.recipe]
+        total = np.zeros(len(self.engine.tables.core), np.int64)
+        np.add.at(total, core, cycles)
+        return {name: int(total[number]) for name, number in self.engine.tables.core.items()}
+
+    @cached_property
+    def stays(self) -> Ints:
+        """[holdings]: those that lie in the outermost memory until the schedule ends."""
+        home = self.holding[:, MEMORY] == self.engine.tables.outermost
+        kept = self.found.tensor[:, KEPT][self.holding[:, TENSOR]] > 0
+        stays: Ints = (home & (kept | (self.holding[:, WRITER] < 0))).astype(np.int64)
+        return stays
+
+    @cached_property
+    def held(self) -> Ints:
+        """[holdings, 3]: start, when its data is there, end."""
+        times = np.empty((len(self.holding), 3), np.int64)
+        hold_times(self.event, self.read, self.holding, self.start, self.end, times)
+        times[self.stays > 0, 2] = self.latency_cycles
+        return times
+
+    @cached_property
+    def peaks(self) -> tuple[tuple[str, int], ...]:
+        """Most bits reserved in each memory at one instant, workspaces included."""
+        tasks = np.flatnonzero(self.event[:-1, TILE] >= 0)
+        memory, bits = [self.holding[:, MEMORY]], [self.holding[:, BITS]]
+        first, last = [self.held[:, 0]], [self.held[:, 2]]
+        recipe = self.recipe[self.event[tasks, TILE]]
+        for number, item in enumerate(self.figures):
+            mine = tasks[recipe == number] if item.work else tasks[:0]
+            for at, taken in item.work:
+                memory.append(np.full(len(mine), at))
+                bits.append(np.full(len(mine), taken))
+                first.append(self.start[mine])
+                last.append(self.end[mine])
+        where, size = np.concatenate(memory * 2), np.concatenate(bits)
+        when, change = np.concatenate(first + last), np.concatenate([size, -size])
+        order = np.lexsort((change, when, where))
+        held = np.cumsum(change[order])  # all that a memory takes it gives back, so each begins at 0
+        begins = np.flatnonzero(np.diff(where[order], prepend=-1))
+        most = np.maximum.reduceat(held, begins)
+        names = self.engine.tables.memories
+        return tuple(sorted((names[where[order[k]]], int(peak)) for k, peak in zip(begins, most, strict=True)))
+
+    def retimed(self) -> Placed:
+        """The same orders, everything as early as they allow."""
+        events, holdings = len(self.start), len(self.holding)
+        tables = self.engine.tables
+        start, end = np.empty(events, np.int64), np.empty(events, np.int64)
+        began = retime(
+            self.tiles,
+            self.event,
+            self.read,
+            self.use,
+            self.wait,
+            self.holding,
+            self.stays,
+            tables.capacity,
+            tables.alone,
+            tables.room,
+            np.argsort(self.start, kind="stable"),
+            start,
+            end,
+            np.empty(len(self.use) + len(tables.capacity) + 1, np.int64),
+            np.empty(len(self.wait) + holdings + 1, np.int64),
+            np.empty(len(self.read) + holdings + 1, np.int64),
+            np.empty((5, events + holdings + 2), np.int64),
+            np.empty((2, len(tables.capacity)), np.int64),
+        )
+        assert began == events, f"the engine's orders wait for each other: {np.flatnonzero(start < 0)[:8]}"
+        return replace(self, start=start, end=end)
+
+    def settled(self) -> Placed:
+        """`retimed` until nothing moves.
+
+        Once retimed, events that now start together are ordered by id, which may let something start earlier still. No
+        event ever moves later, so this ends.
+        """
+        now = self
+        while True:
+            earlier = now.retimed()
+            if np.array_equal(earlier.start, now.start):
+                return now
+            now = earlier
 
     def schedule(self) -> Schedule:
-        """What was placed, at the engine's own times."""
-        end = max([t.end for t in self.tasks] + [t.end for t in self.transfers], default=0)
-        residencies = []
-        for held in self.held:
-            stays = held.memory == self.chip.outermost and (held.writer < 0 or held.tensor in self.keep)
-            residencies.append(
-                Residency(
-                    held.id,
-                    held.memory,
-                    held.tensor,
-                    held.box,
-                    held.bits,
-                    held.start,
-                    held.valid_from,
-                    end if stays else held.last_read,
-                    held.writer,
-                )
-            )
-        return Schedule(
-            self.workload.name, self.chip.name, tuple(self.tasks), tuple(self.transfers), tuple(residencies)
-        )
+        """A schedule of it."""
+        return schedule_of(self)
+
+
+def place(workload: Workload, fabric: Fabric, plan: Plan) -> Placed | Infeasible:
+    """Everything that happens when a plan's tiles are placed in their order, or what does not fit.
+
+    What consecutive plans share (equal cuts and recipes are the same objects) is worked out once per fabric.
+    """
+    known = fabric.engines.get(id(workload))
+    if known is None or known[0] is not workload:
+        known = (workload, Engine(workload, fabric))
+        fabric.engines[id(workload)] = known
+    engine = known[1]
+    assert isinstance(engine, Engine)
+    return engine.place(plan)

@@ -44,7 +44,9 @@ class Fabric:
             for port in memory.ports
         }
         self.loads: dict[int, tuple[object, object]] = {}
-        """Bookings of parts, by identity (`loads.loads_of`)."""
+        """Bookings of recipes, by identity (`loads.loads_of`)."""
+        self.engines: dict[int, tuple[object, object]] = {}
+        """Engines of workloads, by identity (`engine.place`)."""
         self._distance: dict[str, int] = {}
         self._ways: dict[tuple[str, str, Slot], tuple[Way, ...]] = {}
 

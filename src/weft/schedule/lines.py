@@ -1,92 +1,148 @@
-"""Time lines: how much of a rate or of a memory is taken, and the earliest time at which more fits."""
+"""Time lines on arrays: how much of a rate or of a memory is taken, and the earliest time at which more fits.
+
+A line is a step function: a step's amount holds from its time to that of the next step, the last one's for ever.
+Neighbours differ, so that a stretch that is taken whole is one step. A line keeps its latest LOOK_BACK steps at most;
+what is asked for before the oldest of them is given from there on.
+"""
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from typing import Any
+
+import numpy as np
+
+from weft._jit import kernel
+
+Ints = np.ndarray[Any, np.dtype[np.int64]]
+
+LOOK_BACK = 1024
+"""Steps of the past that a line remembers. With less, prefetching cannot reach as far back; with more, searching and
+moving steps takes longer."""
+
+MARGIN = 8
+"""Steps that must be free before a search: what is found by it can then be booked without forgetting."""
+
+COUNT, CAPACITY, ALONE = range(3)
+"""Columns of `line` [lines, 3]: its steps, what there is, whether it takes one user at a time."""
+
+TIME, USED = range(2)
+"""Columns of `step` [lines, LOOK_BACK, 2]."""
 
 
-class RateLine:
-    """Rate taken on a lane or port over time: a step function, zero at both ends.
-
-    Rates are whole numbers in the chip's rate unit. `exclusive` admits one user at a time.
-    """
-
-    __slots__ = ("capacity", "exclusive", "times", "used")
-
-    def __init__(self, capacity: int, exclusive: bool = False) -> None:
-        self.capacity = capacity
-        self.exclusive = exclusive
-        self.times: list[int] = [0]
-        self.used: list[int] = [0]
-
-    def earliest(self, start: int, duration: int, rate: int) -> int:
-        """The first time >= start from which `rate` is free for `duration` cycles."""
-        room = 0 if self.exclusive else self.capacity - rate
-        i = bisect_right(self.times, start) - 1
-        begin = start
-        while True:
-            if self.used[i] > room:
-                i += 1
-                begin = self.times[i]
-                continue
-            j = i
-            while j + 1 < len(self.times) and self.times[j + 1] < begin + duration:
-                j += 1
-                if self.used[j] > room:
-                    break
-            else:
-                return begin
-            i = j
-
-    def book(self, start: int, end: int, rate: int) -> None:
-        """Take `rate` over [start, end)."""
-        i, j = self._split(start), self._split(end)
-        for k in range(i, j):
-            self.used[k] += rate
-
-    def _split(self, time: int) -> int:
-        i = bisect_left(self.times, time)
-        if i < len(self.times) and self.times[i] == time:
-            return i
-        self.times.insert(i, time)
-        self.used.insert(i, self.used[i - 1])
-        return i
+def empty_lines(capacity: Ints, alone: Ints, look_back: int = LOOK_BACK) -> tuple[Ints, Ints]:
+    """(line, step) of lines of which nothing is taken."""
+    step = np.empty((len(capacity), look_back, 2), np.int64)
+    step[:, 0] = 0
+    return np.stack([np.ones_like(capacity), capacity, alone], axis=1), step
 
 
-class SpaceLine:
-    """Bits taken in a memory over time; boxes whose end is not known yet are taken for ever."""
+@kernel
+def make_margin(line: Ints, step: Ints, at: int) -> None:
+    """Forget the older half of a line's steps where few more would fit."""
+    count = line[at, COUNT]
+    if count + MARGIN > step.shape[1]:
+        drop = count // 2
+        for k in range(drop, count):
+            step[at, k - drop, TIME] = step[at, k, TIME]
+            step[at, k - drop, USED] = step[at, k, USED]
+        line[at, COUNT] = count - drop
 
-    __slots__ = ("capacity", "times", "used")
 
-    def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
-        self.times: list[int] = [0]
-        self.used: list[int] = [0]
+@kernel
+def step_at(line: Ints, step: Ints, at: int, time: int) -> int:
+    """The last step that begins at `time` or before it; the first one if none does."""
+    low, high = 0, line[at, COUNT]
+    if step[at, high - 1, TIME] <= time:
+        return int(high - 1)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if step[at, middle, TIME] <= time:
+            low = middle
+        else:
+            high = middle
+    return int(low)
 
-    @property
-    def finally_used(self) -> int:
-        """Bits taken by all that has no end yet."""
-        return self.used[-1]
 
-    @property
-    def peak(self) -> int:
-        return max(self.used)
+@kernel
+def earliest_rate(line: Ints, step: Ints, at: int, start: int, duration: int, amount: int) -> int:
+    """The first time >= start from which `amount` is free for `duration` cycles, as far back as is known."""
+    make_margin(line, step, at)
+    count = line[at, COUNT]
+    room = 0 if line[at, ALONE] else line[at, CAPACITY] - amount
+    begin = max(start, step[at, 0, TIME])
+    k = step_at(line, step, at, begin)
+    while True:
+        if step[at, k, USED] > room:
+            k += 1
+            begin = step[at, k, TIME]
+            continue
+        last = k
+        fits = True
+        while last + 1 < count and step[at, last + 1, TIME] < begin + duration:
+            last += 1
+            if step[at, last, USED] > room:
+                fits = False
+                break
+        if fits:
+            return int(begin)
+        k = last
 
-    def earliest(self, start: int, bits: int) -> int | None:
-        """The first time >= start from which `bits` are free for ever, or None where they never are."""
-        room = self.capacity - bits
-        if self.used[-1] > room:
-            return None
-        k = len(self.used) - 1
-        while k > 0 and self.used[k - 1] <= room:
-            k -= 1
-        return max(start, self.times[k] if k else 0)
 
-    def change(self, time: int, bits: int) -> None:
-        """Add `bits` (or give them back, if negative) from `time` on."""
-        i = bisect_left(self.times, time)
-        if i == len(self.times) or self.times[i] != time:
-            self.times.insert(i, time)
-            self.used.insert(i, self.used[i - 1])
-        for k in range(i, len(self.used)):
-            self.used[k] += bits
+@kernel
+def earliest_room(line: Ints, step: Ints, at: int, start: int, amount: int) -> int:
+    """The first time >= start from which `amount` is free for ever, as far back as is known; -1 where it never is."""
+    make_margin(line, step, at)
+    room = line[at, CAPACITY] - amount
+    k = line[at, COUNT] - 1
+    if step[at, k, USED] > room:
+        return -1
+    while k > 0 and step[at, k, TIME] > start and step[at, k - 1, USED] <= room:
+        k -= 1
+    return int(max(start, step[at, k, TIME]))
+
+
+@kernel
+def finally_used(line: Ints, step: Ints, at: int) -> int:
+    """What is taken by all that has no end yet."""
+    return int(step[at, line[at, COUNT] - 1, USED])
+
+
+@kernel
+def add(line: Ints, step: Ints, at: int, start: int, end: int, amount: int) -> None:
+    """Take `amount` (give it back, if negative) over [start, end), for ever where end < 0."""
+    make_margin(line, step, at)
+    start = max(start, step[at, 0, TIME])
+    if 0 <= end <= start:
+        return
+    first = _split(line, step, at, start)
+    last = line[at, COUNT] if end < 0 else _split(line, step, at, end)
+    for k in range(first, last):
+        step[at, k, USED] += amount
+    if last < line[at, COUNT] and step[at, last, USED] == step[at, last - 1, USED]:
+        _join(line, step, at, last)
+    if first > 0 and step[at, first, USED] == step[at, first - 1, USED]:
+        _join(line, step, at, first)
+
+
+@kernel
+def _split(line: Ints, step: Ints, at: int, time: int) -> int:
+    """The step that begins at `time`, made where there is none."""
+    k = step_at(line, step, at, time)
+    if step[at, k, TIME] == time:
+        return k
+    for other in range(line[at, COUNT], k + 1, -1):
+        step[at, other, TIME] = step[at, other - 1, TIME]
+        step[at, other, USED] = step[at, other - 1, USED]
+    step[at, k + 1, TIME] = time
+    step[at, k + 1, USED] = step[at, k, USED]
+    line[at, COUNT] += 1
+    return k + 1
+
+
+@kernel
+def _join(line: Ints, step: Ints, at: int, k: int) -> None:
+    """Make one of step k and the one before it."""
+    for other in range(k, line[at, COUNT] - 1):
+        step[at, other, TIME] = step[at, other + 1, TIME]
+        step[at, other, USED] = step[at, other + 1, USED]
+    line[at, COUNT] -= 1

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from weft.model.chip import Flow, Route
 from weft.model.workload import SLOTS, Slot
 from weft.schedule.fabric import Fabric
-from weft.schedule.options import Part
+from weft.schedule.plan import Recipe
 from weft.schedule.settings import hub_memory
 
 
 @dataclass(frozen=True, slots=True)
 class Loads:
-    """Bookings of one part, in the fabric's rate units.
+    """Bookings of one recipe, in the fabric's rate units.
 
     Args:
         lanes: (link, lane, rate) of streamed paths.
@@ -30,42 +30,42 @@ class Loads:
     mapping: str
 
 
-def loads_of(fabric: Fabric, part: Part) -> Loads:
-    """The bookings of a part, worked out once per fabric."""
-    known = fabric.loads.get(id(part))
-    if known is None or known[0] is not part:
-        known = (part, _loads(fabric, part))
-        fabric.loads[id(part)] = known
+def loads_of(fabric: Fabric, recipe: Recipe) -> Loads:
+    """The bookings of a recipe, worked out once per fabric."""
+    known = fabric.loads.get(id(recipe))
+    if known is None or known[0] is not recipe:
+        known = (recipe, _loads(fabric, recipe))
+        fabric.loads[id(recipe)] = known
     found = known[1]
     assert isinstance(found, Loads)
     return found
 
 
-def _loads(fabric: Fabric, part: Part) -> Loads:
-    price, chip = part.mapped.price, fabric.chip
-    static = chip.static_pj_per_cycle * chip.base_clock_hz / fabric.core[part.core].clock_hz
+def _loads(fabric: Fabric, recipe: Recipe) -> Loads:
+    price, chip = recipe.mapped.price, fabric.chip
+    static = chip.static_pj_per_cycle * chip.base_clock_hz / fabric.core[recipe.core].clock_hz
     energy = price.energy_pj - static * price.latency_cycles
-    lanes, ports = _rates(fabric, part)
-    return Loads(lanes, ports, _workspace(fabric, part), energy, str(part.mapped.mapping))
+    lanes, ports = _rates(fabric, recipe)
+    return Loads(lanes, ports, _workspace(fabric, recipe), energy, str(recipe.mapped.mapping))
 
 
-def _rates(fabric: Fabric, part: Part) -> tuple[tuple[tuple[str, str, int], ...], tuple[tuple[str, str, int], ...]]:
+def _rates(fabric: Fabric, recipe: Recipe) -> tuple[tuple[tuple[str, str, int], ...], tuple[tuple[str, str, int], ...]]:
     lanes: dict[tuple[str, str], int] = {}
     ports: dict[tuple[str, str], int] = {}
-    for operand, route in part.routes:
-        slot = next(item.slot for item in part.problem.op.operands if item.name == operand)
+    for operand, route in recipe.routes:
+        slot = next(item.slot for item in recipe.problem.op.operands if item.name == operand)
         used = _stream_ports(fabric, route, slot)
         rates = [fabric.lane_rate[name] for name in route.links] + [fabric.port_rate[at] for at in used]
-        rate = max(1, min(rates) // part.problem.setting.path_divisor)
-        for name, lane in _stream_lanes(fabric, part, operand, route, slot):
+        rate = max(1, min(rates) // recipe.problem.setting.path_divisor)
+        for name, lane in _stream_lanes(fabric, recipe, operand, route, slot):
             lanes[name, lane] = max(lanes.get((name, lane), 0), rate)
         for at in used:
             ports[at] = max(ports.get(at, 0), rate)
     # What it moves over its whole time: two operands that share a wide link or port move more than one path's rate.
-    homes = {hub_memory(fabric.core[part.core], fabric.chip, slot) for slot in SLOTS}
+    homes = {hub_memory(fabric.core[recipe.core], fabric.chip, slot) for slot in SLOTS}
     on_lanes: dict[tuple[str, str], int] = {}
     on_ports: dict[tuple[str, str], int] = {}
-    for flow in part.mapped.price.flows:
+    for flow in recipe.mapped.price.flows:
         at = (flow.memory, flow.port)
         if flow.flow == "link":
             on_lanes[at] = on_lanes.get(at, 0) + flow.bits
@@ -75,14 +75,14 @@ def _rates(fabric: Fabric, part: Part) -> tuple[tuple[tuple[str, str, int], ...]
     for booked, moved in ((lanes, on_lanes), (ports, on_ports)):
         for at, bits in moved.items():
             if bits:
-                booked[at] = max(booked.get(at, 0), -(-bits * fabric.scale // part.duration))
+                booked[at] = max(booked.get(at, 0), -(-bits * fabric.scale // recipe.duration))
     return (
         tuple((link, lane, rate) for (link, lane), rate in lanes.items()),
         tuple((memory, port, rate) for (memory, port), rate in ports.items()),
     )
 
 
-def _stream_lanes(fabric: Fabric, part: Part, operand: str, route: Route, slot: Slot) -> list[tuple[str, str]]:
+def _stream_lanes(fabric: Fabric, recipe: Recipe, operand: str, route: Route, slot: Slot) -> list[tuple[str, str]]:
     """(link, lane) of a streamed path; an output's partial sums may also come back."""
     down = list(zip(route.links, itertools.pairwise(route.memories), strict=True))
     lanes: list[tuple[str, str]] = []
@@ -90,7 +90,7 @@ def _stream_lanes(fabric: Fabric, part: Part, operand: str, route: Route, slot: 
         lanes += [(name, fabric.link[name].lane(b, a)) for name, (a, b) in down]
     returns = any(
         flow.operand == operand and flow.flow == "to_below" and flow.memory == route.memories[0] and flow.bits
-        for flow in part.mapped.price.flows
+        for flow in recipe.mapped.price.flows
     )
     if slot != "O" or returns:
         lanes += [(name, fabric.link[name].lane(a, b)) for name, (a, b) in down]
@@ -108,11 +108,11 @@ def _stream_ports(fabric: Fabric, route: Route, slot: Slot) -> list[tuple[str, s
     return list(dict.fromkeys(used))
 
 
-def _workspace(fabric: Fabric, part: Part) -> tuple[tuple[str, int], ...]:
-    core = fabric.core[part.core]
+def _workspace(fabric: Fabric, recipe: Recipe) -> tuple[tuple[str, int], ...]:
+    core = fabric.core[recipe.core]
     shared = {hub_memory(core, fabric.chip, slot) for slot in SLOTS}
     work: dict[str, int] = {}
-    for room in part.mapped.price.room:
+    for room in recipe.mapped.price.room:
         if room.memory in shared:
             work[room.memory] = work.get(room.memory, 0) + room.bits
     return tuple(sorted(work.items()))

@@ -1,78 +1,74 @@
-"""Tensors cut into pieces along the edges of every tile that reads or writes them, so that each piece is held once."""
+"""Tensors cut into pieces along the edges of every tile that reads or writes them, so that each piece is held once.
+
+A tensor's pieces are the cells of a grid, numbered row by row.
+"""
 
 from __future__ import annotations
 
-import itertools
-from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from weft.model.workload import Box
 
-Cell = tuple[int, ...]
+Counts = np.ndarray[Any, np.dtype[np.int64]]
+Cells = np.ndarray[Any, np.dtype[np.int32]]
+
+SPARSE = 1 << 20
+"""An axis longer than this is not marked index by index, unless there are as many edges."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Grid:
     """The edges of a root tensor's pieces along each axis; a piece is one cell of the grid."""
 
-    edges: tuple[tuple[int, ...], ...]
+    edges: tuple[Counts, ...]
 
-    def cells(self, box: Box) -> list[Cell]:
-        """The pieces that make up a box (whose edges are the grid's)."""
-        spans = [
-            range(bisect_left(edges, start), bisect_left(edges, stop))
-            for edges, (start, stop) in zip(self.edges, box, strict=True)
-        ]
-        return list(itertools.product(*spans))
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Pieces along each axis."""
+        return tuple(len(edges) - 1 for edges in self.edges)
 
-    def box(self, cells: list[Cell]) -> Box:
-        """The smallest box around some pieces."""
+    def volumes(self) -> Counts:
+        """[pieces]: elements of each."""
+        volumes = np.ones(1, np.int64)
+        for edges in self.edges:
+            volumes = np.multiply.outer(volumes, np.diff(edges)).ravel()
+        return volumes
+
+    def box(self, low: Sequence[int], high: Sequence[int]) -> Box:
+        """The box from one cell to another, the latter left out along each axis."""
         return tuple(
-            (edges[min(cell[axis] for cell in cells)], edges[max(cell[axis] for cell in cells) + 1])
-            for axis, edges in enumerate(self.edges)
+            (int(edges[start]), int(edges[stop])) for edges, start, stop in zip(self.edges, low, high, strict=True)
         )
 
-    def boxes(self, cells: list[Cell]) -> list[tuple[Box, list[Cell]]]:
-        """Pieces gathered into few boxes, by joining neighbours along one axis after another."""
-        if not cells:
-            return []
-        groups = [[cell] for cell in sorted(cells)]
-        for axis in range(len(self.edges) - 1, -1, -1):
-            groups = self._join(groups, axis)
-        return [(self.box(group), group) for group in groups]
 
-    def _join(self, groups: list[list[Cell]], axis: int) -> list[list[Cell]]:
-        """Joins groups (each a full box of cells) that are neighbours along `axis` and alike along all others."""
-        spans: dict[Cell, tuple[Cell, list[Cell]]] = {}
-        for group in groups:
-            low = tuple(min(cell[a] for cell in group) for a in range(len(self.edges)))
-            high = tuple(max(cell[a] for cell in group) for a in range(len(self.edges)))
-            spans[low] = (high, group)
-        joined: list[list[Cell]] = []
-        done: set[Cell] = set()
-        for low in sorted(spans):
-            if low in done:
-                continue
-            end, first = spans[low]
-            group = list(first)
-            while True:
-                following = (*low[:axis], end[axis] + 1, *low[axis + 1 :])
-                if following not in spans or following in done:
-                    break
-                high, more = spans[following]
-                if any(high[a] != end[a] for a in range(len(end)) if a != axis):
-                    break
-                done.add(following)
-                group += more
-                end = high
-            joined.append(group)
-        return joined
+def make_grid(shape: tuple[int, ...], boxes: Sequence[Counts]) -> tuple[Grid, list[tuple[Cells, Cells]]]:
+    """The grid of a tensor on whose pieces all boxes have their edges.
 
-
-def make_grid(shape: tuple[int, ...], boxes: list[Box]) -> Grid:
-    """The grid of a tensor on whose pieces all `boxes` have their edges."""
-    return Grid(
-        tuple(
-            tuple(sorted({0, size, *(edge for box in boxes for edge in box[axis])})) for axis, size in enumerate(shape)
-        )
-    )
+    Args:    boxes: each [boxes, axes, 2].
+    Returns: the grid; for each of `boxes` its first cells and those after its last, [boxes, axes] each.
+    """
+    ranges = [(np.empty(found.shape[:2], np.int32), np.empty(found.shape[:2], np.int32)) for found in boxes]
+    edges = []
+    for axis, size in enumerate(shape):
+        found = [item[:, axis] for item in boxes]
+        if size > SPARSE and size > sum(item.size for item in found):
+            cut = np.unique(np.concatenate([[0, size], *(item.ravel() for item in found)]))
+            for item, (low, high) in zip(found, ranges, strict=True):
+                low[:, axis] = np.searchsorted(cut, item[:, 0])
+                high[:, axis] = np.searchsorted(cut, item[:, 1])
+        else:
+            marked = np.zeros(size + 1, np.bool_)
+            marked[0] = marked[size] = True
+            for item in found:
+                marked[item] = True
+            cut = np.flatnonzero(marked)
+            number = np.cumsum(marked, dtype=np.int32) - np.int32(1)
+            for item, (low, high) in zip(found, ranges, strict=True):
+                low[:, axis] = number[item[:, 0]]
+                high[:, axis] = number[item[:, 1]]
+        edges.append(cut)
+    return Grid(tuple(edges)), ranges

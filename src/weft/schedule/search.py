@@ -13,9 +13,9 @@ from weft.model.schedule import Infeasible
 from weft.model.workload import Workload
 from weft.schedule.choices import SPLIT_DIMS, Choice, placements
 from weft.schedule.design import Composer, Design, Group, Placement
+from weft.schedule.engine import Placed, place
 from weft.schedule.fabric import Fabric
 from weft.schedule.fuse import ROWS
-from weft.schedule.placing import Placed, place
 from weft.schedule.plan import Plan
 
 Goal = Literal["latency", "energy", "edp", "memory"]

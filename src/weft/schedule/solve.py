@@ -16,9 +16,9 @@ from weft.model.workload import Workload
 from weft.schedule.bounds import Bounds, bounds
 from weft.schedule.choices import Choice, choices_of
 from weft.schedule.design import Composer, Design, Group
+from weft.schedule.engine import place
 from weft.schedule.fabric import Fabric
 from weft.schedule.fuse import Steps, even, whole_at
-from weft.schedule.placing import place
 from weft.schedule.plan import Plan
 from weft.schedule.recipes import Recipes
 from weft.schedule.search import GOALS, Goal, Progress, Search

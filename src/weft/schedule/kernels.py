@@ -1,0 +1,629 @@
+"""Places tiles one after another: moves what each needs, makes room, books cores, links and ports, runs it.
+
+Events (tasks and transfers) are numbered in the order in which they are made.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from weft._jit import kernel
+from weft.schedule.lines import CAPACITY, add, earliest_rate, earliest_room, finally_used
+from weft.schedule.places import (
+    BEFORE,
+    BITS,
+    COPIES,
+    GIVEN,
+    HOLDING,
+    HOLDINGS,
+    HOMES,
+    INPUTS,
+    KEPT,
+    LAST,
+    MARK,
+    MEMORY,
+    NEEDED,
+    NEXT,
+    NEXT_USE,
+    OPERANDS,
+    PIECE_BITS,
+    PLACE_MARK,
+    PLACE_MEMORY,
+    READS,
+    RECIPE,
+    ROW,
+    SHAPE,
+    STAMP,
+    TENSOR,
+    VALID,
+    WANTED,
+    Board,
+    Floats,
+    Ints,
+    Small,
+    Tiles,
+    close,
+    close_idle,
+    hold,
+    list_cells,
+    next_use,
+    place_of,
+    read_once,
+)
+from weft.schedule.tables import ACCESSES, BEST, FIRST, LINES, NUMBER, RATE, SETUP, UNKNOWN, Ways
+
+CORE, DURATION, BOOKED, WORK = range(4)
+"""Columns of `Tiles.recipe`: core, base cycles, first rows in `Tiles.line` [., 2] (lines and rates that a task books)
+and in `Tiles.work` [., 2] (memories, bits that it takes)."""
+
+TILE, WAY, FROM, UNTIL, MOVED, AT_RATE, READ, MADE, USE = range(9)
+"""Columns of `Trace.event` [events + 1, 9]: tile of a task, -1 for a transfer; way of a transfer, -1 for a task; start;
+end; bits; rate; first rows in `read` and `use`; first of the holdings it makes."""
+
+EVENTS, READ_ROWS, USE_ROWS = range(3)
+"""What `Trace.counts` counts."""
+
+DONE, FULL, NO_WAY, ASK_WAYS, ASK_SPACE, NOT_MADE = range(6)
+"""How placing ended: all is placed; a memory is too small; no links lead there; ways are yet to be looked up; the
+arrays are too short; a tile reads what no tile before it makes."""
+
+FAULT_TILE, FAULT_MEMORY, NEEDS, HAS, FAULT_TENSOR, TARGET, FAULT_SLOT = range(7)
+"""What `Scratch.fault` tells."""
+
+QUARTERS = 4
+"""A transfer takes all of its way's rate, or 3, 2 or 1 quarters of it where that ends sooner beside what else runs."""
+
+OUTPUT = 2
+"""The slot by which data leaves the memory that it was made in (`SLOTS`)."""
+
+LOCAL, GLOBAL = range(2)
+"""Rows of `Scratch.box`: cells counted from a touch's first, or from the tensor's."""
+
+
+class Trace(NamedTuple):
+    """What happens.
+
+    Args:
+        event: see above.     pj: [events]: of transfers.
+        read:  [., 2]: holding, operand.     use: [., 2]: line, amount: rates, then room.
+        counts: see above.
+    """
+
+    event: Ints
+    pj: Floats
+    read: Small
+    use: Ints
+    counts: Ints
+
+
+class Scratch(NamedTuple):
+    """Room to work in.
+
+    Args:
+        fault: see above.      cells, places, mask: of all touches of a tile.
+        begin: [operands + 1]: where each operand's begin.
+        box: [2, 2 axes].      extent: [axes].      moved: cells of a box on its way.
+        demand: [memories].    asked: [memories]: those with demand.      want: [., 2]: line, amount.
+    """
+
+    fault: Ints
+    cells: Ints
+    places: Ints
+    mask: Small
+    begin: Ints
+    box: Small
+    extent: Ints
+    moved: Ints
+    demand: Ints
+    asked: Ints
+    want: Ints
+
+
+@kernel
+def place_tiles(
+    tiles: Tiles, ways: Ways, board: Board, trace: Trace, scratch: Scratch, room: int, outermost: int
+) -> int:
+    """Place all tiles in their order; what happens is in `trace` and `board`. Returns how it ended.
+
+    Args:    room: line of the first memory.
+    """
+    order, tile = tiles.order, tiles.tile
+    tensor, piece, place, holding = board.tensor, board.piece, board.place, board.holding
+    cells, places, begin = scratch.cells, scratch.places, scratch.begin
+    board.counts[STAMP] = order.size + 1  # marks of tiles are positions, all others come after
+    axes = scratch.extent.size
+    for number in range(tensor.shape[0]):
+        if tensor[number, GIVEN]:
+            for axis in range(axes):
+                scratch.box[GLOBAL, axis] = 0
+                scratch.box[GLOBAL, axes + axis] = tensor[number, SHAPE + axis]
+            if hold(board, room, outermost, number, scratch.box, GLOBAL, 0, 0, -1) < 0:
+                return ASK_SPACE
+    for position in range(order.size):
+        now = order[position]
+        scratch.fault[FAULT_TILE] = now
+        row, first, inputs, home = tile[now, ROW], tile[now, OPERANDS], tile[now, INPUTS], tile[now, HOMES]
+        begin[0] = 0
+        for k in range(inputs + 1):
+            at = begin[k]
+            number = tiles.operand[first + k, 0]
+            found = list_cells(tensor, number, tiles.touch, row + k, cells, at)
+            for i in range(at, at + found):
+                places[i] = place_of(place, cells[i], tiles.homes[home + k])
+            begin[k + 1] = at + found
+        ended = _make_room(tiles, ways, board, trace, scratch, room, outermost, now, position)
+        if ended != DONE:
+            return ended
+        ready = 0
+        for k in range(inputs):
+            missing = False
+            for i in range(begin[k], begin[k + 1]):
+                missing = missing or place[places[i], HOLDING] < 0
+            if missing:
+                ended = _bring(tiles, ways, board, trace, scratch, room, outermost, now, k)
+                if ended != DONE:
+                    return ended
+                close_idle(board, room, outermost)
+        for i in range(begin[inputs]):
+            ready = max(ready, holding[place[places[i], HOLDING], VALID])
+        ended = _run(tiles, board, trace, scratch, room, now, ready)
+        if ended != DONE:
+            return ended
+        for k in range(inputs):
+            kept = tensor[tiles.operand[first + k, 0], KEPT]
+            for i in range(begin[k], begin[k + 1]):
+                read_once(piece, place, holding, board.idle, board.counts, cells[i], places[i], kept)
+        number, memory = tiles.operand[first + inputs, 0], tiles.homes[home + inputs]
+        if tensor[number, KEPT] and memory != outermost:
+            for axis in range(2 * axes):
+                scratch.box[GLOBAL, axis] = tiles.touch[row + inputs, axis]
+            ended = _move(ways, board, trace, scratch, room, number, memory, outermost, OUTPUT)
+            if ended != DONE:
+                return ended
+        close_idle(board, room, outermost)
+    return DONE
+
+
+# -- room --------------------------------------------------------------------------------------------------------------
+
+
+@kernel
+def _make_room(
+    tiles: Tiles,
+    ways: Ways,
+    board: Board,
+    trace: Trace,
+    scratch: Scratch,
+    room: int,
+    outermost: int,
+    now: int,
+    position: int,
+) -> int:
+    """Let go, farthest next use first, until all that a tile brings and makes fits."""
+    place, piece, holding = board.place, board.piece, board.holding
+    demand, asked, begin = scratch.demand, scratch.asked, scratch.begin
+    inputs, home, recipe = tiles.tile[now, INPUTS], tiles.tile[now, HOMES], tiles.tile[now, RECIPE]
+    number = 0
+    for w in range(tiles.recipe[recipe, WORK], tiles.recipe[recipe + 1, WORK]):
+        number = _ask(demand, asked, number, tiles.work[w, 0], tiles.work[w, 1])
+    for k in range(inputs + 1):
+        memory = tiles.homes[home + k]
+        bits = 0
+        for i in range(begin[k], begin[k + 1]):
+            at = scratch.places[i]
+            if place[at, HOLDING] >= 0:
+                holding[place[at, HOLDING], NEEDED] = position
+            elif place[at, PLACE_MARK] != position:
+                place[at, PLACE_MARK] = position
+                bits += piece[scratch.cells[i], PIECE_BITS]
+                other = scratch.cells[i]
+                while other >= 0:
+                    if place[other, HOLDING] >= 0:
+                        holding[place[other, HOLDING], WANTED] = position
+                    other = place[other, NEXT]
+        number = _ask(demand, asked, number, memory, bits)
+    for k in range(number):
+        memory, needs = asked[k], demand[asked[k]]
+        demand[memory] = 0
+        while finally_used(board.line, board.step, room + memory) + needs > board.line[room + memory, CAPACITY]:
+            victim = -1 if memory == outermost else _victim(board, memory, position)
+            if victim < 0:
+                scratch.fault[FAULT_MEMORY] = memory
+                scratch.fault[NEEDS] = finally_used(board.line, board.step, room + memory) + needs
+                scratch.fault[HAS] = board.line[room + memory, CAPACITY]
+                return FULL
+            ended = _evict(ways, board, trace, scratch, room, outermost, victim)
+            if ended != DONE:
+                return ended
+    return DONE
+
+
+@kernel
+def _ask(demand: Ints, asked: Ints, number: int, memory: int, bits: int) -> int:
+    """Add to what is asked of a memory; returns of how many memories something is."""
+    if bits > 0:
+        if demand[memory] == 0:
+            asked[number] = memory
+            number += 1
+        demand[memory] += bits
+    return number
+
+
+@kernel
+def _victim(board: Board, memory: int, position: int) -> int:
+    """What is used farthest ahead of what a memory holds: but nothing that the tile needs there, and what it is to be
+    brought from only where nothing else is left. -1 where there is none."""
+    holding = board.holding
+    best = -1
+    number = board.newest[memory]
+    while number >= 0:
+        if holding[number, NEEDED] != position:
+            if holding[number, NEXT_USE] <= position:
+                holding[number, NEXT_USE] = next_use(board, number)
+            if best < 0:
+                best = number
+            else:
+                first, second = holding[number, WANTED] == position, holding[best, WANTED] == position
+                if first != second:
+                    if second:
+                        best = number
+                elif holding[number, NEXT_USE] != holding[best, NEXT_USE]:
+                    if holding[number, NEXT_USE] > holding[best, NEXT_USE]:
+                        best = number
+                elif holding[number, BITS] >= holding[best, BITS]:  # as large: the older one, which comes later here
+                    best = number
+        number = holding[number, BEFORE]
+    return best
+
+
+@kernel
+def _evict(ways: Ways, board: Board, trace: Trace, scratch: Scratch, room: int, outermost: int, victim: int) -> int:
+    """Write out what is held nowhere else and is still wanted, then let go."""
+    piece, holding, mask = board.piece, board.holding, scratch.mask
+    memory, number = holding[victim, MEMORY], holding[victim, TENSOR]
+    kept = board.tensor[number, KEPT]
+    axes = scratch.extent.size
+    found = list_cells(board.tensor, number, board.box, victim, board.cells, 0)
+    for i in range(found):
+        part = board.cells[i]
+        wanted = piece[part, COPIES] == 1 and (piece[part, READS] > 0 or kept != 0)
+        mask[i] = memory if wanted else -1
+    for axis in range(axes):
+        scratch.extent[axis] = board.box[victim, axes + axis] - board.box[victim, axis]
+    first = 0
+    while True:
+        first = take_box(mask, found, first, scratch.extent, scratch.box)
+        if first < 0:
+            break
+        _globally(scratch.box, board.box, victim)
+        ended = _move(ways, board, trace, scratch, room, number, memory, outermost, OUTPUT)
+        if ended != DONE:
+            return ended
+    close(board, room, victim)
+    return DONE
+
+
+# -- moving ------------------------------------------------------------------------------------------------------------
+
+
+@kernel
+def take_box(mask: Small, number: int, begin: int, extent: Ints, box: Small) -> int:
+    """Find the first box of cells with one mask that is not negative, and take them out (mask -1).
+
+    From the first such cell it grows along the last axis as far as it can, then along the one before, and so on.
+
+    Args:    mask: [number ...] of the cells of a box, row by row.   extent: [axes] of that box.
+             box: row LOCAL, out.
+    Returns: position of the first cell, -1 where there is none.
+    """
+    first = begin
+    while first < number and mask[first] < 0:
+        first += 1
+    if first == number:
+        return -1
+    axes = extent.size
+    wanted = mask[first]
+    rest = first
+    for axis in range(axes - 1, -1, -1):
+        box[LOCAL, axis] = rest % extent[axis]
+        box[LOCAL, axes + axis] = box[LOCAL, axis] + 1
+        rest //= extent[axis]
+    for axis in range(axes - 1, -1, -1):
+        low = box[LOCAL, axis]
+        while box[LOCAL, axes + axis] < extent[axis]:
+            high = box[LOCAL, axes + axis]
+            box[LOCAL, axis] = high
+            box[LOCAL, axes + axis] = high + 1
+            if not _all(mask, wanted, extent, box, False):
+                box[LOCAL, axes + axis] = high
+                break
+        box[LOCAL, axis] = low
+    _all(mask, wanted, extent, box, True)
+    return first
+
+
+@kernel
+def _all(mask: Small, wanted: int, extent: Ints, box: Small, take: bool) -> bool:
+    """Whether all cells of a box have a mask; takes them out if told to."""
+    axes = extent.size
+    number = 1
+    for axis in range(axes):
+        number *= box[LOCAL, axes + axis] - box[LOCAL, axis]
+    for index in range(number):
+        rest = index
+        cell = 0
+        stride = 1
+        for axis in range(axes - 1, -1, -1):
+            width = box[LOCAL, axes + axis] - box[LOCAL, axis]
+            if width > 1:
+                cell += (box[LOCAL, axis] + rest % width) * stride
+                rest //= width
+            else:
+                cell += box[LOCAL, axis] * stride
+            stride *= extent[axis]
+        if mask[cell] != wanted:
+            return False
+        if take:
+            mask[cell] = -1
+    return True
+
+
+@kernel
+def _globally(box: Small, around: Small, row: int) -> None:
+    """The taken box, counted from the tensor's first cell."""
+    axes = box.shape[1] // 2
+    for axis in range(axes):
+        box[GLOBAL, axis] = around[row, axis] + box[LOCAL, axis]
+        box[GLOBAL, axes + axis] = around[row, axis] + box[LOCAL, axes + axis]
+
+
+@kernel
+def _bring(
+    tiles: Tiles,
+    ways: Ways,
+    board: Board,
+    trace: Trace,
+    scratch: Scratch,
+    room: int,
+    outermost: int,
+    now: int,
+    k: int,
+) -> int:
+    """Bring what an operand lacks in its memory, in few boxes."""
+    mask, begin = scratch.mask, scratch.begin
+    row, operand = tiles.tile[now, ROW] + k, tiles.tile[now, OPERANDS] + k
+    memory = tiles.homes[tiles.tile[now, HOMES] + k]
+    number, slot = tiles.operand[operand, 0], tiles.operand[operand, 1]
+    found = begin[k + 1] - begin[k]
+    for i in range(found):
+        mask[i] = -1
+        if board.place[scratch.places[begin[k] + i], HOLDING] < 0:
+            source = _source(board.place, ways.between, scratch.cells[begin[k] + i], memory, slot, outermost)
+            if source < 0:
+                scratch.fault[FAULT_TENSOR] = number
+                return ASK_WAYS if source == -2 else NOT_MADE
+            mask[i] = source
+    axes = scratch.extent.size
+    for axis in range(axes):
+        scratch.extent[axis] = tiles.touch[row, axes + axis] - tiles.touch[row, axis]
+    first = 0
+    while True:
+        while first < found and mask[first] < 0:
+            first += 1
+        if first == found:
+            return DONE
+        source = mask[first]
+        take_box(mask, found, first, scratch.extent, scratch.box)
+        _globally(scratch.box, tiles.touch, row)
+        ended = _move(ways, board, trace, scratch, room, number, source, memory, slot)
+        if ended != DONE:
+            return ended
+
+
+@kernel
+def _source(place: Small, between: Ints, part: int, memory: int, slot: int, outermost: int) -> int:
+    """The holder with the fastest way, on-chip ones first on ties; -1: nothing holds it; -2: ways are not known."""
+    best = -1
+    best_rate = -1
+    at = part
+    while at >= 0:
+        if place[at, HOLDING] >= 0:
+            source = place[at, PLACE_MEMORY]
+            if between[source, memory, slot, NUMBER] == UNKNOWN:
+                return -2
+            rate = between[source, memory, slot, BEST]
+            if rate > best_rate or (
+                rate == best_rate and (best == outermost or (source < best and source != outermost))
+            ):
+                best, best_rate = source, rate
+        at = place[at, NEXT]
+    return best
+
+
+@kernel
+def _move(
+    ways: Ways,
+    board: Board,
+    trace: Trace,
+    scratch: Scratch,
+    room: int,
+    number: int,
+    source: int,
+    target: int,
+    slot: int,
+) -> int:
+    """One transfer of the GLOBAL box, on the way and at the rate that end first."""
+    piece, place, holding, line, step = board.piece, board.place, board.holding, board.line, board.step
+    moved, event, want, fault = scratch.moved, trace.event, scratch.want, scratch.fault
+    fault[FAULT_TENSOR], fault[FAULT_MEMORY], fault[TARGET], fault[FAULT_SLOT] = number, source, target, slot
+    made = trace.counts[EVENTS]
+    reads, uses = trace.counts[READ_ROWS], trace.counts[USE_ROWS]
+    found = list_cells(board.tensor, number, scratch.box, GLOBAL, moved, 0)
+    if made + 1 >= event.shape[0] or reads + found > trace.read.shape[0]:
+        return ASK_SPACE
+    board.counts[STAMP] += 1
+    stamp = board.counts[STAMP]
+    ready = bits = 0
+    for i in range(found):
+        held = place[place_of(place, moved[i], source), HOLDING]
+        bits += piece[moved[i], PIECE_BITS]
+        if holding[held, MARK] != stamp:
+            holding[held, MARK] = stamp
+            ready = max(ready, holding[held, VALID])
+            trace.read[reads, 0], trace.read[reads, 1] = held, 0
+            reads += 1
+        # what comes again waits until the copy that was let go has really left
+        ready = max(ready, board.gone[place_of(place, moved[i], target)])
+    space = earliest_room(line, step, room + target, ready, bits)
+    if space < 0:
+        fault[FAULT_MEMORY] = target
+        fault[NEEDS] = finally_used(line, step, room + target) + bits
+        fault[HAS] = line[room + target, CAPACITY]
+        return FULL
+    if ways.between[source, target, slot, NUMBER] == UNKNOWN:
+        return ASK_WAYS
+    first = ways.between[source, target, slot, FIRST]
+    best = best_rate = -1
+    best_start = best_end = 0
+    for way in range(first, first + ways.between[source, target, slot, NUMBER]):
+        for quarters in range(QUARTERS, 0, -1):
+            rate = max(1, ways.way[way, RATE] * quarters // QUARTERS)
+            duration = ways.way[way, SETUP] + -(-bits * ways.scale[0] // rate)
+            if best >= 0 and space + duration >= best_end:
+                break
+            wanted = 0
+            for used in range(ways.way[way, LINES], ways.way[way + 1, LINES]):
+                want[wanted, 0], want[wanted, 1] = ways.line[used, 0], max(1, rate * ways.line[used, 1])
+                wanted += 1
+            start = _window(line, step, want, wanted, space, duration)
+            if best < 0 or start + duration < best_end:
+                best, best_rate, best_start, best_end = way, rate, start, start + duration
+    if best < 0:
+        return NO_WAY
+    wanted = ways.way[best + 1, LINES] - ways.way[best, LINES]
+    if uses + wanted + 1 > trace.use.shape[0]:
+        return ASK_SPACE
+    for used in range(ways.way[best, LINES], ways.way[best + 1, LINES]):
+        amount = max(1, best_rate * ways.line[used, 1])
+        add(line, step, ways.line[used, 0], best_start, best_end, amount)
+        trace.use[uses, 0], trace.use[uses, 1] = ways.line[used, 0], amount
+        uses += 1
+    trace.use[uses, 0], trace.use[uses, 1] = room + target, bits
+    for r in range(trace.counts[READ_ROWS], reads):
+        held = trace.read[r, 0]
+        holding[held, LAST] = max(holding[held, LAST], best_end)
+    pj = 0.0
+    for used in range(ways.way[best, ACCESSES], ways.way[best + 1, ACCESSES]):
+        whole = ways.access[used, 0]
+        pj += np.ceil(bits / whole) * whole * ways.access[used, 1]
+    trace.pj[made] = pj
+    event[made, TILE], event[made, WAY] = -1, best
+    event[made, FROM], event[made, UNTIL] = best_start, best_end
+    event[made, MOVED], event[made, AT_RATE] = bits, best_rate
+    event[made, MADE] = board.counts[HOLDINGS]
+    trace.counts[EVENTS], trace.counts[READ_ROWS], trace.counts[USE_ROWS] = made + 1, reads, uses + 1
+    event[made + 1, READ], event[made + 1, USE] = reads, uses + 1
+    if hold(board, room, target, number, scratch.box, GLOBAL, best_start, best_end, made) < 0:
+        return ASK_SPACE
+    return DONE
+
+
+@kernel
+def _window(line: Ints, step: Ints, want: Ints, wanted: int, start: int, duration: int) -> int:
+    """The first time from which every line wanted has its amount free for the whole duration."""
+    while True:
+        latest = start
+        for k in range(wanted):
+            latest = earliest_rate(line, step, want[k, 0], latest, duration, want[k, 1])
+        if latest == start or wanted < 2:
+            return latest
+        start = latest
+
+
+# -- running -----------------------------------------------------------------------------------------------------------
+
+
+@kernel
+def _run(tiles: Tiles, board: Board, trace: Trace, scratch: Scratch, room: int, now: int, ready: int) -> int:
+    """The task of a tile, as soon as its core, its rates and its room allow."""
+    place, holding, line, step, event = board.place, board.holding, board.line, board.step, trace.event
+    demand, asked, want, begin, mask = scratch.demand, scratch.asked, scratch.want, scratch.begin, scratch.mask
+    row, inputs, recipe = tiles.tile[now, ROW], tiles.tile[now, INPUTS], tiles.tile[now, RECIPE]
+    memory = tiles.homes[tiles.tile[now, HOMES] + inputs]
+    number = tiles.operand[tiles.tile[now, OPERANDS] + inputs, 0]
+    duration = tiles.recipe[recipe, DURATION]
+    asking = 0
+    for w in range(tiles.recipe[recipe, WORK], tiles.recipe[recipe + 1, WORK]):
+        asking = _ask(demand, asked, asking, tiles.work[w, 0], tiles.work[w, 1])
+    found = begin[inputs + 1] - begin[inputs]
+    bits = 0
+    for i in range(found):
+        mask[i] = -1
+        if place[scratch.places[begin[inputs] + i], HOLDING] < 0:
+            mask[i] = 0
+            bits += board.piece[scratch.cells[begin[inputs] + i], PIECE_BITS]
+    asking = _ask(demand, asked, asking, memory, bits)
+    start = ready
+    for k in range(asking):
+        fits = earliest_room(line, step, room + asked[k], start, demand[asked[k]])
+        if fits < 0:
+            scratch.fault[FAULT_MEMORY] = asked[k]
+            scratch.fault[NEEDS] = finally_used(line, step, room + asked[k]) + demand[asked[k]]
+            scratch.fault[HAS] = line[room + asked[k], CAPACITY]
+            return FULL
+        start = fits
+    wanted = 1
+    want[0, 0], want[0, 1] = tiles.recipe[recipe, CORE], 1
+    for used in range(tiles.recipe[recipe, BOOKED], tiles.recipe[recipe + 1, BOOKED]):
+        want[wanted, 0], want[wanted, 1] = tiles.line[used, 0], tiles.line[used, 1]
+        wanted += 1
+    start = _window(line, step, want, wanted, start, duration)
+    end = start + duration
+    made = trace.counts[EVENTS]
+    reads, uses = trace.counts[READ_ROWS], trace.counts[USE_ROWS]
+    if (
+        made + 1 >= event.shape[0]
+        or reads + begin[inputs] > trace.read.shape[0]
+        or uses + wanted + asking > trace.use.shape[0]
+    ):
+        return ASK_SPACE
+    for k in range(wanted):
+        add(line, step, want[k, 0], start, end, want[k, 1])
+        trace.use[uses, 0], trace.use[uses, 1] = want[k, 0], want[k, 1]
+        uses += 1
+    for k in range(asking):
+        trace.use[uses, 0], trace.use[uses, 1] = room + asked[k], demand[asked[k]]
+        demand[asked[k]] = 0
+        uses += 1
+    for w in range(tiles.recipe[recipe, WORK], tiles.recipe[recipe + 1, WORK]):
+        add(line, step, room + tiles.work[w, 0], start, end, tiles.work[w, 1])
+    for k in range(inputs):
+        board.counts[STAMP] += 1
+        stamp = board.counts[STAMP]
+        for i in range(begin[k], begin[k + 1]):
+            held = place[scratch.places[i], HOLDING]
+            if holding[held, MARK] != stamp:
+                holding[held, MARK] = stamp
+                holding[held, LAST] = max(holding[held, LAST], end)
+                trace.read[reads, 0], trace.read[reads, 1] = held, k
+                reads += 1
+    event[made, TILE], event[made, WAY] = now, -1
+    event[made, FROM], event[made, UNTIL] = start, end
+    event[made, MOVED] = event[made, AT_RATE] = 0
+    event[made, MADE] = board.counts[HOLDINGS]
+    trace.pj[made] = 0.0
+    trace.counts[EVENTS], trace.counts[READ_ROWS], trace.counts[USE_ROWS] = made + 1, reads, uses
+    event[made + 1, READ], event[made + 1, USE] = reads, uses
+    axes = scratch.extent.size
+    for axis in range(axes):
+        scratch.extent[axis] = tiles.touch[row + inputs, axes + axis] - tiles.touch[row + inputs, axis]
+    first = 0
+    while True:
+        first = take_box(mask, found, first, scratch.extent, scratch.box)
+        if first < 0:
+            return DONE
+        _globally(scratch.box, tiles.touch, row + inputs)
+        if hold(board, room, memory, number, scratch.box, GLOBAL, start, end, made) < 0:
+            return ASK_SPACE
