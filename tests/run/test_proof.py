@@ -1,14 +1,17 @@
-"""The proof prices every task again: one that lasts or costs otherwise than its mapping does is a violation."""
+"""The proof prices every task again: one that lasts, costs, books or reserves other than its mapping is a violation."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
+from weft.model.schedule import Task
 from weft.run import RunResult, run
-from weft.run.proof import mispriced
+from weft.run.proof import mispriced, underbooked
 
 
 @pytest.fixture(scope="module")
@@ -43,3 +46,30 @@ def test_a_recipe_that_was_made_for_another_tile_is_seen(result: RunResult) -> N
     cuts = tuple(turned if item is cut else item for item in plan.cuts)
     rules = {item.rule for item in mispriced(result.chip, replace(plan, cuts=cuts), result.schedule.tasks)}
     assert "a task is the tile that its mapping is for" in rules
+
+
+def test_every_task_books_what_its_mapping_moves_and_keeps(result: RunResult) -> None:
+    assert underbooked(result.chip, result.solution.plan, result.schedule.tasks) == []
+
+
+def told(result: RunResult, change: Callable[[Task], Task]) -> list[str]:
+    tasks = [change(task) for task in result.schedule.tasks]
+    return [item.rule for item in underbooked(result.chip, result.solution.plan, tasks)]
+
+
+def test_a_rate_that_is_the_least_too_small_is_seen_on_every_port_and_lane(result: RunResult) -> None:
+    less = Fraction(999, 1000)
+    ports = told(result, lambda task: replace(task, ports=tuple(replace(p, rate=p.rate * less) for p in task.ports)))
+    assert len(ports) > len(result.schedule.tasks)
+    assert set(ports) == {"a task books what its mapping moves"}
+    streaming = [task for task in result.schedule.tasks if task.lanes]
+    lanes = told(result, lambda task: replace(task, lanes=()))
+    assert len(lanes) >= len(streaming)
+
+
+def test_a_workspace_that_is_one_bit_too_small_is_seen(result: RunResult) -> None:
+    def smaller(task: Task) -> Task:
+        return replace(task, workspace=tuple((memory, bits - 1) for memory, bits in task.workspace))
+
+    working = [task for task in result.schedule.tasks if any(bits for _, bits in task.workspace)]
+    assert told(result, smaller).count("a task reserves what its mapping keeps") >= len(working)

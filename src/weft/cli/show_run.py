@@ -149,11 +149,13 @@ def _links(screen: Console, result: RunResult) -> None:
 
 
 def _memories(screen: Console, result: RunResult) -> None:
+    reach = {found.memory: found.reach_bits for found in result.fragmentation()}
     sizes = {memory.name: memory.size_bits for memory in result.chip.memories}
     rows = [
-        (memory, size(bits), size(sizes[memory]), percent(bits / sizes[memory]))
+        (memory, size(bits), size(reach.get(memory, 0)), size(sizes[memory]), percent(bits / sizes[memory]))
         for memory, bits in result.solution.peaks
     ]
     unused = idle(result.chip)
     title = "Memories" + (f" (in no core's levels, so nothing lies there: {several(unused)})" if unused else "")
-    table(screen, (Column("memory"), Column("peak", True), Column("size", True), Column("full", True)), rows, title)
+    columns = (Column("peak", True), Column("first fit", True), Column("size", True), Column("full", True))
+    table(screen, (Column("memory"), *columns), rows, title)

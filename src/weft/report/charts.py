@@ -114,16 +114,18 @@ def ticks(until: int, most: int = 9) -> list[int]:
     return list(range(0, until + 1, step))
 
 
-def memory_svgs(held: Mapping[str, Sequence[tuple[int, int]]], sizes: Mapping[str, int], until: int) -> str:
-    """A small chart per memory that ever holds anything."""
+def memory_svgs(
+    held: Mapping[str, Sequence[tuple[int, int]]], sizes: Mapping[str, int], reach: Mapping[str, int], until: int
+) -> str:
+    """A small chart per memory that ever holds anything. `reach`: bits that first-fit addresses take."""
     return (
         '<div class="memories">\n'
-        + "\n".join(_memory(name, steps, sizes[name], until) for name, steps in held.items())
+        + "\n".join(_memory(name, steps, sizes[name], reach.get(name, 0), until) for name, steps in held.items())
         + "\n</div>"
     )
 
 
-def _memory(name: str, steps: Sequence[tuple[int, int]], capacity: int, until: int) -> str:
+def _memory(name: str, steps: Sequence[tuple[int, int]], capacity: int, reach: int, until: int) -> str:
     peak = max(level for _, level in steps)
     width, height = 380, 90
     points = [f"M0 {height}"]
@@ -138,7 +140,11 @@ def _memory(name: str, steps: Sequence[tuple[int, int]], capacity: int, until: i
     points.append(f"H{width} V{height} Z")
     return (
         f"<figure><figcaption>{escape(name)} <small>peak {size(peak)} of {size(capacity)}, "
-        f"{percent(peak / capacity)}</small></figcaption>"
+        f"{percent(peak / capacity)}{_scattered(peak, reach)}</small></figcaption>"
         f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(name)} over time">'
         f'<path class="held" d="{" ".join(points)}"/></svg></figure>'
     )
+
+
+def _scattered(peak: int, reach: int) -> str:
+    return f"; {size(reach)} at first-fit addresses" if reach > peak else ""

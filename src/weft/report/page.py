@@ -20,6 +20,7 @@ def page(result: RunResult) -> str:
     title = f"{result.model} on {result.chip.name}"
     cores, links = core_rows(result.schedule, result.chip), lane_rows(result.schedule, result.chip)
     sizes = {memory.name: memory.size_bits for memory in result.chip.memories}
+    reach = {found.memory: found.reach_bits for found in result.fragmentation()}
     parts = [
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
@@ -31,7 +32,7 @@ def page(result: RunResult) -> str:
         "On links, the height is the share of the bandwidth.</p>",
         gantt_svg(cores, links, result.latency_cycles, [op.name for op in result.workload.ops]),
         "<h2>Memories</h2>\n<p class=hint>Bits held over time, against each memory's size (the scale is its peak).</p>",
-        memory_svgs(occupancy(result.schedule), sizes, result.latency_cycles),
+        memory_svgs(occupancy(result.schedule), sizes, reach, result.latency_cycles),
         "<h2>Ops</h2>",
         _ops(result),
         "<h2>Cores</h2>",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping as Map
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 from weft.cost import price
@@ -16,12 +18,13 @@ from weft.execute.replay import check_replay
 from weft.model.chip import Chip
 from weft.model.rules import check
 from weft.model.schedule import Task, Violation
-from weft.model.workload import Workload
+from weft.model.workload import SLOTS, Workload
 from weft.read import with_values
 from weft.read.onnx import read_graph
 from weft.run.result import Proof
 from weft.schedule import Solution
 from weft.schedule.plan import Plan, Recipe
+from weft.schedule.settings import hub_memory
 
 
 def prove(workload: Workload, chip: Chip, solution: Solution) -> Proof:
@@ -35,10 +38,11 @@ def prove(workload: Workload, chip: Chip, solution: Solution) -> Proof:
             subject = f"{recipe.problem.op.name}: {found.subject}"
             wrong.append(Violation(found.rule, subject, 0, found.needs, found.has))
     wrong += mispriced(chip, solution.plan, solution.schedule.tasks)
+    wrong += underbooked(chip, solution.plan, solution.schedule.tasks)
     replayed = check_replay(solution.schedule, chip)
     differences = tuple(str(item) for item in replayed.differences)
     return Proof(
-        facts.checked + len(used) * len(MAPPING_RULES) + 2 * len(solution.schedule.tasks),
+        facts.checked + len(used) * len(MAPPING_RULES) + 4 * len(solution.schedule.tasks),
         tuple(wrong),
         replayed.ok,
         differences,
@@ -97,6 +101,76 @@ def mispriced(chip: Chip, plan: Plan, tasks: Sequence[Task]) -> list[Violation]:
                 rule, has = "a task costs what its mapping does", f"{task.energy_pj} pJ"
                 wrong.append(Violation(rule, f"task {task.id}", task.start, f"{energy} pJ", has))
     return wrong
+
+
+def underbooked(chip: Chip, plan: Plan, tasks: Sequence[Task]) -> list[Violation]:
+    """Tasks that book less than their mapping moves, or reserve less than it keeps beside the boxes that they use.
+
+    A task's rate on a link, or on a port that it shares with transfers, is its bits there over its duration; tiles of
+    streamed operands and second copies are reserved for the whole task.
+    """
+    wrong: list[Violation] = []
+    by_tile = {(task.op, task.ranges): task for task in tasks}
+    needs: dict[int, tuple[Bits, dict[str, int]]] = {}
+    fine: set[tuple[int, ...]] = set()
+    for cut in plan.cuts:
+        for tile, number in enumerate(cut.recipes.tolist()):
+            task = by_tile[cut.op.name, cut.ranges(tile)]
+            if number not in needs:
+                needs[number] = _moved(plan.recipes[number]), _kept(chip, plan.recipes[number])
+            alike = (number, id(task.ports), id(task.lanes), id(task.workspace), task.end - task.start)
+            if alike in fine:
+                continue
+            before = len(wrong)
+            moved, kept = needs[number]
+            booked: defaultdict[tuple[str, str], Fraction] = defaultdict(Fraction)
+            for lane in task.lanes:
+                booked[lane.link, lane.lane] += lane.rate
+            for port in task.ports:
+                booked[port.memory, port.port] += port.rate
+            for at, bits in moved.items():
+                room = booked[at] * (task.end - task.start)
+                if room < bits:
+                    rule = "a task books what its mapping moves"
+                    wrong.append(
+                        Violation(rule, f"task {task.id} on {'.'.join(at)}", task.start, f"{bits} bits", str(room))
+                    )
+            reserved: defaultdict[str, int] = defaultdict(int)
+            for memory, bits in task.workspace:
+                reserved[memory] += bits
+            for memory, bits in kept.items():
+                if reserved[memory] < bits:
+                    rule, has = "a task reserves what its mapping keeps", f"{reserved[memory]} bits"
+                    wrong.append(Violation(rule, f"task {task.id} in {memory}", task.start, f"{bits} bits", has))
+            if len(wrong) == before:
+                fine.add(alike)
+    return wrong
+
+
+Bits = dict[tuple[str, str], int]
+"""By (link, lane) and (memory, port)."""
+
+
+def _moved(recipe: Recipe) -> Bits:
+    """What a mapping moves over links and through ports that transfers use, too: those of memories where boxes rest
+    and of memories on the way to them."""
+    shared = {memory for _, memory, streamed in recipe.homes if not streamed}
+    shared |= {memory for _, route in recipe.routes for memory in route.memories[:-1]}
+    moved: defaultdict[tuple[str, str], int] = defaultdict(int)
+    for flow in recipe.mapped.price.flows:
+        if flow.flow == "link" or flow.memory in shared:
+            moved[flow.memory, flow.port] += flow.bits
+    return moved
+
+
+def _kept(chip: Chip, recipe: Recipe) -> dict[str, int]:
+    """What a mapping keeps in memories where boxes rest, beside the boxes."""
+    homes = {hub_memory(chip.core(recipe.core), chip, slot) for slot in SLOTS}
+    kept: defaultdict[str, int] = defaultdict(int)
+    for room in recipe.mapped.price.room:
+        if room.memory in homes:
+            kept[room.memory] += room.bits
+    return kept
 
 
 def _told(chip: Chip, recipe: Recipe) -> tuple[int, float]:

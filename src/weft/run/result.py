@@ -9,6 +9,7 @@ from typing import Any
 
 from weft.cost.result import Price
 from weft.cost.units import passes
+from weft.execute.addresses import Fragmentation, fragmentation
 from weft.execute.numerics import Numerics, not_run
 from weft.mapper import Mapped
 from weft.model.chip import Chip
@@ -106,6 +107,10 @@ class RunResult:
     def tops_per_watt(self) -> float:
         return 2 * self.workload.macs / self.energy_pj if self.energy_pj else 0.0
 
+    def fragmentation(self) -> tuple[Fragmentation, ...]:
+        """What an allocator that moves nothing would need, for each memory that holds something."""
+        return fragmentation(self.schedule, self.chip)
+
     def op_rows(self) -> list[Json]:
         """One row per op: where and when it ran, and what it cost."""
         rows: list[Json] = []
@@ -198,6 +203,7 @@ class RunResult:
             "tops": self.tops,
             "tops_per_watt": self.tops_per_watt,
             "peak_memory_bits": dict(self.solution.peaks),
+            "first_fit_bits": {found.memory: found.reach_bits for found in self.fragmentation()},
             "bounds": {
                 "latency_cycles": bounds.latency_cycles,
                 "energy_pj": bounds.energy_pj,
