@@ -77,9 +77,14 @@ CASES = {
     ),
     "an unknown dataflow": (f"{RUN} --spatial x", "--spatial must be one of fixed, free, not 'x'"),
     "several frames": (f"{RUN} --frames 2", "--frames must be 1 in this version, not 2"),
-    "a fusion file": (
+    "a fusion file that is not there": (
         f"{RUN} --fuse plan.yaml",
-        "--fuse must be auto or off, not 'plan.yaml'; fusion files are not in this version",
+        "--fuse must be auto, off or an existing YAML file, not 'plan.yaml'; "
+        "docs/fuse_format.md has the form of the file",
+    ),
+    "a misspelt way to fuse": (
+        f"{RUN} --fuse atuo",
+        "--fuse must be auto, off or an existing YAML file, not 'atuo'; did you mean 'auto'?",
     ),
     "an unknown convention": (
         "evaluate resnet8 --chip tpu_like --mapping m.json --conventions zigzg",

@@ -36,7 +36,7 @@ def folder(result, tmp_path_factory):
 
 def test_a_folder_holds_these_files_and_no_others(folder):
     names = {path.name for path in folder.iterdir()}
-    assert names == {"manifest.json", "summary.json", "ops.csv", "schedule.json", "report.html"}
+    assert names == {"manifest.json", "summary.json", "ops.csv", "schedule.json", "fusion.yaml", "report.html"}
 
 
 def test_the_same_run_writes_the_same_bytes_but_for_cpu_seconds(folder, tmp_path):
@@ -53,7 +53,7 @@ def test_the_order_of_sets_leaves_no_trace(tmp_path):
         command = [sys.executable, "-m", "weft", "run", "resnet8", "--chip", "tpu_like", "--budget", "2", "--out", seed]
         surroundings = os.environ | {"PYTHONHASHSEED": seed}
         subprocess.run(command, capture_output=True, check=True, cwd=tmp_path, env=surroundings)
-    for name in ("manifest.json", "ops.csv", "schedule.json", "report.html"):
+    for name in ("manifest.json", "ops.csv", "schedule.json", "fusion.yaml", "report.html"):
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
 
 
@@ -140,7 +140,7 @@ def test_names_cannot_break_the_page(result):
 def test_writing_again_replaces_and_leaves_nothing_behind(result, tmp_path):
     write_run_folder(result, tmp_path / "x", OPTIONS)
     write_run_folder(result, tmp_path / "x", OPTIONS)
-    assert len(list((tmp_path / "x").iterdir())) == 5
+    assert len(list((tmp_path / "x").iterdir())) == 6
 
 
 def test_a_place_that_cannot_be_written_is_the_users_to_mend(result, tmp_path):

@@ -39,6 +39,12 @@ def _precision_names(incomplete: str) -> list[str]:
     return words + _files(incomplete, (".yaml", ".yml"))
 
 
+def fuse_names(incomplete: str) -> list[str]:
+    """Completion of `--fuse`."""
+    words = [name for name in ("auto", "off") if name.startswith(incomplete)]
+    return words + _files(incomplete, (".yaml", ".yml", ".json"))
+
+
 def _files(incomplete: str, suffixes: tuple[str, ...]) -> list[str]:
     """Files and folders that go on from what was typed; nothing is opened."""
     typed = Path(incomplete)

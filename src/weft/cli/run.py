@@ -25,7 +25,14 @@ def run(
     chip: o.ChipName,
     objective: o.Objective = "edp",
     fuse: Annotated[
-        str, typer.Option("--fuse", metavar="HOW", help="auto or off; this version runs layer by layer either way.")
+        str,
+        typer.Option(
+            "--fuse",
+            metavar="HOW",
+            help="auto: ops run together, step by step, where that is better; off: one after another; "
+            "FILE: in the groups and on the cores that this YAML gives (docs/fuse_format.md).",
+            autocompletion=o.fuse_names,
+        ),
     ] = "auto",
     spatial: o.Spatial = "fixed",
     frames: Annotated[int, typer.Option("--frames", metavar="N", help="Inputs in a row; 1 in this version.")] = 1,
@@ -54,8 +61,6 @@ def run(
     """Schedule a network on a chip, prove the schedule, and say what it costs and why."""
     if frames != 1:
         raise OptionError(f"--frames must be 1 in this version, not {frames}")
-    if fuse not in ("auto", "off") and (Path(fuse).suffix or Path(fuse).exists()):
-        raise OptionError(f"--fuse must be auto or off, not '{fuse}'", remedy="fusion files are not in this version")
     dims, precision = o.dims_of(dim), o.precision_of(precision)
     check_json(json)
     from weft.cli.show_run import show_run

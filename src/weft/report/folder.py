@@ -15,12 +15,15 @@ from typing import Any
 from weft.errors import OptionError
 from weft.model.schedule import LaneLoad, PortLoad, Residency, Schedule, Task, Transfer, Use
 from weft.model.workload import Box
+from weft.read.fusion import fusion_text
 from weft.report.files import cannot_write, why_not, write_text
 from weft.report.identity import manifest, short_hash
 from weft.report.page import page
 from weft.run import RunResult
+from weft.schedule.given import told
 
 DEFAULT = Path("weft-runs")
+FUSION = "groups, steps and places of this run: weft run --fuse fusion.yaml makes the same schedule"
 Json = dict[str, Any]
 
 
@@ -40,7 +43,7 @@ def check_folder(out: Path | None) -> None:
 
 
 def write_run_folder(result: RunResult, out: Path | None, options: Mapping[str, Any]) -> Path:
-    """Write manifest.json, summary.json, ops.csv, schedule.json and report.html, each whole or not at all.
+    """Write manifest.json, summary.json, ops.csv, schedule.json, fusion.yaml, report.html, each whole or not at all.
 
     Args:    out: the folder, made if need be; None: `weft-runs/<model>-<chip>-<hash>`.
              options: as resolved, `model` and `chip` among them.
@@ -55,6 +58,7 @@ def write_run_folder(result: RunResult, out: Path | None, options: Mapping[str, 
     write_text(folder / "summary.json", json.dumps(result.to_json(), indent=1, allow_nan=False) + "\n")
     write_text(folder / "ops.csv", ops_csv(result))
     write_text(folder / "schedule.json", "".join(schedule_lines(result.schedule)))
+    write_text(folder / "fusion.yaml", fusion_text(told(result.workload, result.solution.design), FUSION))
     write_text(folder / "report.html", page(result))
     write_text(folder / "manifest.json", json.dumps(manifest(result, options), indent=1) + "\n")
     return folder

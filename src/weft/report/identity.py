@@ -46,6 +46,7 @@ def short_hash(result: RunResult, options: Mapping[str, Any]) -> str:
     chosen = {key: value for key, value in options.items() if key not in ("model", "chip")}
     if file_hash(str(options.get("precision", ""))):
         del chosen["precision"]  # its widths are in the workload
+    chosen["fuse"] = file_hash(str(options.get("fuse", ""))) or options.get("fuse")
     return digest([digest(result.workload), digest(result.chip), chosen, result.seed])[:10]
 
 

@@ -21,6 +21,7 @@ from weft.model.workload import Note, Op, Workload
 from weft.read import load, model_name
 from weft.read.chip import read_chip
 from weft.read.fold import fold
+from weft.read.fusion import read_fusion
 from weft.read.precision import assume_precision
 from weft.read.widths import read_widths, set_widths
 from weft.run.proof import executed, prove
@@ -31,6 +32,8 @@ from weft.schedule.shared import Mapper
 from weft.schedule.solve import BUDGET, Progress
 
 Spatial = Literal["fixed", "free"]
+FUSE = ("auto", "off")
+"""What `fuse` may be beside a file."""
 PRECISIONS = ("chip", "model")
 """What `precision` may be beside a file."""
 
@@ -55,7 +58,8 @@ def run(
     Args:    model: zoo name, `.onnx` or `.pt2` file, or a `torch.export.ExportedProgram`.
              chip: library name, YAML file, or a `Chip`.
              objective: latency, energy, edp or memory.
-             fuse: "auto" (ops run together, step by step, where that is better) or "off".
+             fuse: "auto" (ops run together, step by step, where that is better), "off", or a file of groups and
+                   placements (docs/fuse_format.md); what it leaves open is searched.
              spatial: "fixed" (the arrays' declared dataflow) or "free".   dims: sizes of symbolic dimensions.
              precision: "chip" (its default where the model is float), "model", or a file of widths (docs/precision.md).
              seed, budget: of the search.   cache: take mappings that earlier runs found; the result is the same.
@@ -64,7 +68,9 @@ def run(
     Errors:  UserError for what the user can put right.
     """
     goal = _objective(objective)
-    _choice("fuse", fuse, ("auto", "off"))
+    if fuse not in FUSE and not Path(fuse).is_file():
+        remedy = did_you_mean(fuse, FUSE) or "docs/fuse_format.md has the form of the file"
+        raise OptionError(f"--fuse must be auto, off or an existing YAML file, not '{fuse}'", remedy=remedy)
     _choice("numerics", numerics, ("auto", "on", "off"))
     flow = flow_of(spatial)
     if budget < 1:
@@ -73,11 +79,11 @@ def run(
     silicon = chip if isinstance(chip, Chip) else read_chip(chip)
     name = model_name(model)
     workload, assumed = prepared(model, silicon, dims, precision)
+    fusion = None if fuse in FUSE else read_fusion(Path(fuse), workload, silicon)
     spent = {"read": time.process_time() - clock}
     clock = time.process_time()
-    solution = solve(
-        workload, silicon, goal, flow, budget, seed, progress, results() if cache else None, fuse == "auto"
-    )
+    store = results() if cache else None
+    solution = solve(workload, silicon, goal, flow, budget, seed, progress, store, fuse != "off", fusion)
     spent["schedule"] = time.process_time() - clock
     if isinstance(solution, Infeasible):
         return InfeasibleResult(name, silicon.name, objective, solution, spent)

@@ -16,6 +16,7 @@ from weft.schedule.design import Composer, Design, Group, Placement
 from weft.schedule.engine import Placed, place
 from weft.schedule.fabric import Fabric
 from weft.schedule.fuse import ROWS
+from weft.schedule.given import Given
 from weft.schedule.plan import Plan
 
 Goal = Literal["latency", "energy", "edp", "memory"]
@@ -45,6 +46,7 @@ class Search:
     """Whole schedules are what is compared; `budget` of them are made at most.
 
     Args: choices: for each op what it may do by itself, the most promising first.   fuse: whether ops may be grouped.
+          given: what is settled beforehand: every design is made to keep to it.
     """
 
     def __init__(
@@ -56,7 +58,9 @@ class Search:
         budget: int,
         fuse: bool = True,
         progress: Progress | None = None,
+        given: Given | None = None,
     ) -> None:
+        self.given = given
         self.composer, self.fabric, self.choices = composer, fabric, choices
         self.workload: Workload = composer.workload
         self.chip: Chip = composer.chip
@@ -88,6 +92,8 @@ class Search:
 
     def attempt(self, design: Design) -> Trial | None:
         """The whole schedule that a design leads to; None where a tile gets stuck, or it is far behind the best."""
+        if self.given is not None:
+            design = self.given.keep(design, self.axis_of, self._in_steps)
         if design in self.seen:
             return None
         self.seen.add(design)

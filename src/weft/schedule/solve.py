@@ -11,6 +11,7 @@ from typing import Literal
 from weft.cache import Store
 from weft.mapper import Objective
 from weft.model.chip import Chip
+from weft.model.fusion import Fusion
 from weft.model.schedule import Infeasible, Schedule
 from weft.model.workload import Workload
 from weft.schedule.bounds import Bounds, bounds
@@ -19,6 +20,7 @@ from weft.schedule.design import Composer, Design, Group
 from weft.schedule.engine import place
 from weft.schedule.fabric import Fabric
 from weft.schedule.fuse import Steps, even, whole_at
+from weft.schedule.given import Given
 from weft.schedule.plan import Plan
 from weft.schedule.recipes import Recipes
 from weft.schedule.search import GOALS, Goal, Progress, Search
@@ -75,10 +77,11 @@ def solve(
     progress: Progress | None = None,
     store: Store | None = None,
     fuse: bool = True,
+    fusion: Fusion | None = None,
 ) -> Solution | Infeasible:
     """The best schedule found within `budget` whole schedules, or why there is none.
 
-    Args: fuse: whether ops may be run together, step by step.
+    Args: fuse: whether ops may be run together, step by step.   fusion: groups and placements that are settled.
     """
     clock = time.process_time()
     objective: Objective = "edp" if goal == "memory" else goal
@@ -103,7 +106,9 @@ def solve(
     by = keys(goal)
     ranked = [sorted(found, key=by[0]) for found in known]
     fabric = Fabric(chip, set(range(1, len(chip.cores) + 1)))
-    search = Search(composer, fabric, [[it.choice for it in found] for found in ranked], goal, budget, fuse, progress)
+    choices = [[it.choice for it in found] for found in ranked]
+    given = None if fusion is None else Given(workload, fusion)
+    search = Search(composer, fabric, choices, goal, budget, fuse, progress, given)
     best = search.run(starts(known, by), random.Random(seed))
     if best is None:
         return search.stuck or Infeasible(workload.name, "no start could be scheduled")
