@@ -23,14 +23,22 @@ def kernel(function: F) -> F:
     A kernel raises nothing: its arrays are valid, so neither indices nor divisors are checked.
     """
     assert isinstance(function, FunctionType)
-    return cast(F, _Kernel(function))
+    return cast(F, _Kernel(function, {}))
+
+
+def kernel_in_place(function: F) -> F:
+    """A kernel that makes no arrays, and calls only kernels that make none: it counts no references to them, which
+    takes longer than the work where many are handed on at every step."""
+    assert isinstance(function, FunctionType)
+    return cast(F, _Kernel(function, {"_nrt": False}))
 
 
 class _Kernel:
     """A function that is compiled when it is first called."""
 
-    def __init__(self, function: FunctionType) -> None:
+    def __init__(self, function: FunctionType, options: dict[str, bool]) -> None:
         self._function = function
+        self._options = options
         self._compiled: Callable[..., object] | None = None
         self._called = False
         self.__doc__ = function.__doc__
@@ -49,7 +57,8 @@ class _Kernel:
             from numba import njit
 
             self._compiled = cast(
-                Callable[..., object], njit(cache=True, nogil=True, error_model="numpy")(self._function)
+                Callable[..., object],
+                njit(cache=True, nogil=True, error_model="numpy", **self._options)(self._function),
             )
             names = self._function.__globals__
             for name, thing in list(names.items()):

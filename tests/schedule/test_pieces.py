@@ -98,7 +98,7 @@ def joined(extent: tuple[int, ...], wanted: set[Cell]) -> list[tuple[Cell, Cell]
     found = []
     first = 0
     while True:
-        first = take_box(mask, len(mask), first, np.array(extent), box)
+        first = take_box(mask, len(mask), first, np.array(extent), box, np.zeros(len(mask), np.int64))
         if first < 0:
             assert (mask < 0).all()
             return found
@@ -139,7 +139,7 @@ def test_pieces_are_joined_into_few_boxes(wanted: list[Cell], boxes: list[tuple[
 def test_pieces_of_other_kinds_are_not_joined() -> None:
     mask = np.array([0, 0, 1, 1], np.int32)
     box = np.zeros((2, 2), np.int32)
-    assert take_box(mask, 4, 0, np.array([4]), box) == 0
+    assert take_box(mask, 4, 0, np.array([4]), box, np.zeros(4, np.int64)) == 0
     assert box[0].tolist() == [0, 2]
-    assert take_box(mask, 4, 0, np.array([4]), box) == 2
+    assert take_box(mask, 4, 0, np.array([4]), box, np.zeros(4, np.int64)) == 2
     assert box[0].tolist() == [2, 4]

@@ -87,10 +87,11 @@ class Depend:
             )
             for name, touching in self.touching.items()
         ]
-        parts: dict[tuple[int, int], tuple[Cells, Cells]] = {}
-        for (_, ranges, _), touching in zip(found, self.touching.values(), strict=True):
-            parts.update(zip(touching, ranges, strict=True))
-        touch = [self._stacked(index, cuts[index], parts) for index in range(len(cuts))]
+        ranges = dict(zip(self.touching, (item[1] for item in found), strict=True))
+        touch = [
+            self._remembered(("touch", index), self._around(index, cuts), self._stacked(index, cuts[index], ranges))
+            for index in range(len(cuts))
+        ]
         tensor = np.zeros((len(found), SHAPE + 2 * self.axes), np.int64)
         volumes = [item[2] for item in found]
         sizes = [len(item) for item in volumes]
@@ -102,18 +103,16 @@ class Depend:
             shape = (1,) * (self.axes - len(grid.edges)) + grid.shape
             tensor[number, SHAPE : SHAPE + self.axes] = shape
             tensor[number, SHAPE + self.axes :] = np.cumprod([1, *shape[:0:-1]])[::-1]
-        every = np.concatenate(touch)
-        extents = every[:, self.axes :] - every[:, : self.axes]
         return Dependencies(
             tuple(self.touching),
             tuple(item[0] for item in found),
             tensor,
             np.concatenate(volumes),
-            every,
-            np.cumsum([0, *map(len, touch)], dtype=np.int64),
+            np.concatenate([item for item, _ in touch]),
+            np.cumsum([0, *(len(item) for item, _ in touch)], dtype=np.int64),
             self.operand,
             self.first,
-            np.prod(extents, axis=1, dtype=np.int64),
+            np.concatenate([cells for _, cells in touch]),
         )
 
     def _pieces(self, name: str, cuts: Sequence[Cut]) -> Callable[[], tuple[Grid, list[tuple[Cells, Cells]], Ints]]:
@@ -137,17 +136,31 @@ class Depend:
         operand = op.operands[number]
         return lambda: self.roots.boxes(operand.tensor, touched(op, operand, cut.tiles))
 
-    def _stacked(self, index: int, cut: Cut, parts: dict[tuple[int, int], tuple[Cells, Cells]]) -> Small:
-        """[tiles x operands, 2 axes]: the touches of one op; axes that a tensor lacks come first and have one cell."""
-        operands = len(self.workload.ops[index].operands)
-        touch = np.zeros((len(cut.tiles), operands, 2 * self.axes), np.int32)
-        touch[:, :, self.axes :] = 1
-        for number in range(operands):
-            low, high = parts[index, number]
-            lacks = self.axes - low.shape[1]
-            touch[:, number, lacks : self.axes] = low
-            touch[:, number, self.axes + lacks :] = high
-        return touch.reshape(-1, 2 * self.axes)
+    def _around(self, index: int, cuts: Sequence[Cut]) -> tuple[Ints, ...]:
+        """The tiles that what one op touches follows from: its own, and all others' that touch a tensor of its."""
+        names = (self.roots.root[operand.tensor] for operand in self.workload.ops[index].operands)
+        return tuple(cuts[other].tiles for other in sorted({op for name in names for op, _ in self.touching[name]}))
+
+    def _stacked(
+        self, index: int, cut: Cut, ranges: dict[str, list[tuple[Cells, Cells]]]
+    ) -> Callable[[], tuple[Small, Ints]]:
+        """[tiles x operands, 2 axes]: the touches of one op; axes that a tensor lacks come first and have one cell.
+        And how many pieces are in each."""
+
+        def make() -> tuple[Small, Ints]:
+            operands = self.workload.ops[index].operands
+            touch = np.zeros((len(cut.tiles), len(operands), 2 * self.axes), np.int32)
+            touch[:, :, self.axes :] = 1
+            for number, operand in enumerate(operands):
+                name = self.roots.root[operand.tensor]
+                low, high = ranges[name][self.touching[name].index((index, number))]
+                lacks = self.axes - low.shape[1]
+                touch[:, number, lacks : self.axes] = low
+                touch[:, number, self.axes + lacks :] = high
+            rows: Small = touch.reshape(-1, 2 * self.axes)
+            return rows, np.prod(rows[:, self.axes :] - rows[:, : self.axes], axis=1, dtype=np.int64)
+
+        return make
 
     def _remembered(self, what: object, tiles: tuple[Ints, ...], make: Callable[[], T]) -> T:
         """What `make` gives, kept for the same tiles until too much is kept."""

@@ -1,7 +1,7 @@
 """Places a plan on a chip: decides every order, by a list scheduler on arrays; then all as early as orders allow.
 
 depend     which pieces every tile reads and writes
-placing    moves, room, cores, links: what happens, in which order           (kernel)
+kernels    moves, room, cores, links: what happens, in which order           (kernel)
 timing     the same orders, everything as early as they allow                (kernel)
 trace      a schedule of it
 """
@@ -142,13 +142,14 @@ class Engine:
     def _board(self, found: Dependencies, tiles: Tiles, longer: int) -> Board:
         tables = self.tables
         pieces, touched = len(found.piece_bits), int(found.cells.sum())
-        piece = np.zeros((pieces, 3), np.int64)
-        piece[:, PIECE_BITS] = found.piece_bits
-        place = np.empty((pieces + touched, 7), np.int32)
+        piece = np.zeros((pieces + 1, 4), np.int64)
+        piece[:-1, PIECE_BITS] = found.piece_bits
+        place = np.empty((pieces + touched, 6), np.int32)
+        link = np.empty((pieces + touched, 2), np.int32)
         read_at = np.empty(touched, np.int32)
         widest = int(np.diff(np.append(found.tensor[:, 0], pieces)).max(initial=1))
         cells = np.empty(max(widest, int(found.cells.max(initial=1))), np.int64)
-        places = file_places(tiles, found.tensor, piece, place, read_at, cells, tables.outermost)
+        places = file_places(tiles, found.tensor, piece, link, place, read_at, cells, tables.outermost)
         holdings = longer * 4 * len(tiles.order) + len(found.tensor) + 64
         line, step = empty_lines(tables.capacity, tables.alone)
         return Board(

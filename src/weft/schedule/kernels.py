@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from weft._jit import kernel
+from weft._jit import kernel_in_place
 from weft.schedule.lines import CAPACITY, add, earliest_rate, earliest_room, finally_used
 from weft.schedule.places import (
     BEFORE,
@@ -19,18 +19,19 @@ from weft.schedule.places import (
     HOLDING,
     HOLDINGS,
     HOMES,
+    IDLES,
     INPUTS,
     KEPT,
     LAST,
     MARK,
     MEMORY,
     NEEDED,
-    NEXT,
     NEXT_USE,
     OPERANDS,
     PIECE_BITS,
     PLACE_MARK,
     PLACE_MEMORY,
+    PLACES,
     READS,
     RECIPE,
     ROW,
@@ -121,7 +122,7 @@ class Scratch(NamedTuple):
     want: Ints
 
 
-@kernel
+@kernel_in_place
 def place_tiles(
     tiles: Tiles, ways: Ways, board: Board, trace: Trace, scratch: Scratch, room: int, outermost: int
 ) -> int:
@@ -151,7 +152,7 @@ def place_tiles(
             number = tiles.operand[first + k, 0]
             found = list_cells(tensor, number, tiles.touch, row + k, cells, at)
             for i in range(at, at + found):
-                places[i] = place_of(place, cells[i], tiles.homes[home + k])
+                places[i] = place_of(piece, place, cells[i], tiles.homes[home + k])
             begin[k + 1] = at + found
         ended = _make_room(tiles, ways, board, trace, scratch, room, outermost, now, position)
         if ended != DONE:
@@ -165,7 +166,8 @@ def place_tiles(
                 ended = _bring(tiles, ways, board, trace, scratch, room, outermost, now, k)
                 if ended != DONE:
                     return ended
-                close_idle(board, room, outermost)
+                if board.counts[IDLES] > 0:
+                    close_idle(board, room, outermost)
         for i in range(begin[inputs]):
             ready = max(ready, holding[place[places[i], HOLDING], VALID])
         ended = _run(tiles, board, trace, scratch, room, now, ready)
@@ -182,14 +184,15 @@ def place_tiles(
             ended = _move(ways, board, trace, scratch, room, number, memory, outermost, OUTPUT)
             if ended != DONE:
                 return ended
-        close_idle(board, room, outermost)
+        if board.counts[IDLES] > 0:
+            close_idle(board, room, outermost)
     return DONE
 
 
 # -- room --------------------------------------------------------------------------------------------------------------
 
 
-@kernel
+@kernel_in_place
 def _make_room(
     tiles: Tiles,
     ways: Ways,
@@ -218,11 +221,9 @@ def _make_room(
             elif place[at, PLACE_MARK] != position:
                 place[at, PLACE_MARK] = position
                 bits += piece[scratch.cells[i], PIECE_BITS]
-                other = scratch.cells[i]
-                while other >= 0:
+                for other in range(piece[scratch.cells[i], PLACES], piece[scratch.cells[i] + 1, PLACES]):
                     if place[other, HOLDING] >= 0:
                         holding[place[other, HOLDING], WANTED] = position
-                    other = place[other, NEXT]
         number = _ask(demand, asked, number, memory, bits)
     for k in range(number):
         memory, needs = asked[k], demand[asked[k]]
@@ -240,7 +241,7 @@ def _make_room(
     return DONE
 
 
-@kernel
+@kernel_in_place
 def _ask(demand: Ints, asked: Ints, number: int, memory: int, bits: int) -> int:
     """Add to what is asked of a memory; returns of how many memories something is."""
     if bits > 0:
@@ -251,7 +252,7 @@ def _ask(demand: Ints, asked: Ints, number: int, memory: int, bits: int) -> int:
     return number
 
 
-@kernel
+@kernel_in_place
 def _victim(board: Board, memory: int, position: int) -> int:
     """What is used farthest ahead of what a memory holds: but nothing that the tile needs there, and what it is to be
     brought from only where nothing else is left. -1 where there is none."""
@@ -278,7 +279,7 @@ def _victim(board: Board, memory: int, position: int) -> int:
     return best
 
 
-@kernel
+@kernel_in_place
 def _evict(ways: Ways, board: Board, trace: Trace, scratch: Scratch, room: int, outermost: int, victim: int) -> int:
     """Write out what is held nowhere else and is still wanted, then let go."""
     piece, holding, mask = board.piece, board.holding, scratch.mask
@@ -294,7 +295,7 @@ def _evict(ways: Ways, board: Board, trace: Trace, scratch: Scratch, room: int, 
         scratch.extent[axis] = board.box[victim, axes + axis] - board.box[victim, axis]
     first = 0
     while True:
-        first = take_box(mask, found, first, scratch.extent, scratch.box)
+        first = take_box(mask, found, first, scratch.extent, scratch.box, scratch.moved)
         if first < 0:
             break
         _globally(scratch.box, board.box, victim)
@@ -308,14 +309,14 @@ def _evict(ways: Ways, board: Board, trace: Trace, scratch: Scratch, room: int, 
 # -- moving ------------------------------------------------------------------------------------------------------------
 
 
-@kernel
-def take_box(mask: Small, number: int, begin: int, extent: Ints, box: Small) -> int:
+@kernel_in_place
+def take_box(mask: Small, number: int, begin: int, extent: Ints, box: Small, cells: Ints) -> int:
     """Find the first box of cells with one mask that is not negative, and take them out (mask -1).
 
     From the first such cell it grows along the last axis as far as it can, then along the one before, and so on.
 
     Args:    mask: [number ...] of the cells of a box, row by row.   extent: [axes] of that box.
-             box: row LOCAL, out.
+             box: row LOCAL, out.     cells: [number], scratch.
     Returns: position of the first cell, -1 where there is none.
     """
     first = begin
@@ -325,8 +326,14 @@ def take_box(mask: Small, number: int, begin: int, extent: Ints, box: Small) -> 
         return -1
     axes = extent.size
     wanted = mask[first]
+    whole = first == 0
+    for k in range(number):
+        whole = whole and mask[k] == wanted
     rest = first
     for axis in range(axes - 1, -1, -1):
+        if whole or extent[axis] == 1:
+            box[LOCAL, axis], box[LOCAL, axes + axis] = 0, extent[axis]
+            continue
         box[LOCAL, axis] = rest % extent[axis]
         box[LOCAL, axes + axis] = box[LOCAL, axis] + 1
         rest //= extent[axis]
@@ -336,41 +343,38 @@ def take_box(mask: Small, number: int, begin: int, extent: Ints, box: Small) -> 
             high = box[LOCAL, axes + axis]
             box[LOCAL, axis] = high
             box[LOCAL, axes + axis] = high + 1
-            if not _all(mask, wanted, extent, box, False):
+            alike = True
+            for k in range(_list_local(extent, box, cells)):
+                alike = alike and mask[cells[k]] == wanted
+            if not alike:
                 box[LOCAL, axes + axis] = high
                 break
         box[LOCAL, axis] = low
-    _all(mask, wanted, extent, box, True)
+    for k in range(_list_local(extent, box, cells)):
+        mask[cells[k]] = -1
     return first
 
 
-@kernel
-def _all(mask: Small, wanted: int, extent: Ints, box: Small, take: bool) -> bool:
-    """Whether all cells of a box have a mask; takes them out if told to."""
+@kernel_in_place
+def _list_local(extent: Ints, box: Small, cells: Ints) -> int:
+    """Write the LOCAL box's cells to `cells`, counted row by row within `extent`; returns how many there are."""
     axes = extent.size
-    number = 1
-    for axis in range(axes):
-        number *= box[LOCAL, axes + axis] - box[LOCAL, axis]
-    for index in range(number):
-        rest = index
-        cell = 0
-        stride = 1
-        for axis in range(axes - 1, -1, -1):
-            width = box[LOCAL, axes + axis] - box[LOCAL, axis]
-            if width > 1:
-                cell += (box[LOCAL, axis] + rest % width) * stride
-                rest //= width
-            else:
-                cell += box[LOCAL, axis] * stride
-            stride *= extent[axis]
-        if mask[cell] != wanted:
-            return False
-        if take:
-            mask[cell] = -1
-    return True
+    cells[0] = 0
+    found = stride = 1
+    for axis in range(axes - 1, -1, -1):
+        low, width = box[LOCAL, axis], box[LOCAL, axes + axis] - box[LOCAL, axis]
+        if low > 0:
+            for k in range(found):
+                cells[k] += low * stride
+        for j in range(1, width):
+            for k in range(found):
+                cells[j * found + k] = cells[k] + j * stride
+        found *= width
+        stride *= extent[axis]
+    return found
 
 
-@kernel
+@kernel_in_place
 def _globally(box: Small, around: Small, row: int) -> None:
     """The taken box, counted from the tensor's first cell."""
     axes = box.shape[1] // 2
@@ -379,7 +383,7 @@ def _globally(box: Small, around: Small, row: int) -> None:
         box[GLOBAL, axes + axis] = around[row, axis] + box[LOCAL, axes + axis]
 
 
-@kernel
+@kernel_in_place
 def _bring(
     tiles: Tiles,
     ways: Ways,
@@ -400,7 +404,9 @@ def _bring(
     for i in range(found):
         mask[i] = -1
         if board.place[scratch.places[begin[k] + i], HOLDING] < 0:
-            source = _source(board.place, ways.between, scratch.cells[begin[k] + i], memory, slot, outermost)
+            source = _source(
+                board.piece, board.place, ways.between, scratch.cells[begin[k] + i], memory, slot, outermost
+            )
             if source < 0:
                 scratch.fault[FAULT_TENSOR] = number
                 return ASK_WAYS if source == -2 else NOT_MADE
@@ -415,20 +421,19 @@ def _bring(
         if first == found:
             return DONE
         source = mask[first]
-        take_box(mask, found, first, scratch.extent, scratch.box)
+        take_box(mask, found, first, scratch.extent, scratch.box, scratch.moved)
         _globally(scratch.box, tiles.touch, row)
         ended = _move(ways, board, trace, scratch, room, number, source, memory, slot)
         if ended != DONE:
             return ended
 
 
-@kernel
-def _source(place: Small, between: Ints, part: int, memory: int, slot: int, outermost: int) -> int:
+@kernel_in_place
+def _source(piece: Ints, place: Small, between: Ints, part: int, memory: int, slot: int, outermost: int) -> int:
     """The holder with the fastest way, on-chip ones first on ties; -1: nothing holds it; -2: ways are not known."""
     best = -1
     best_rate = -1
-    at = part
-    while at >= 0:
+    for at in range(piece[part, PLACES], piece[part + 1, PLACES]):
         if place[at, HOLDING] >= 0:
             source = place[at, PLACE_MEMORY]
             if between[source, memory, slot, NUMBER] == UNKNOWN:
@@ -438,11 +443,10 @@ def _source(place: Small, between: Ints, part: int, memory: int, slot: int, oute
                 rate == best_rate and (best == outermost or (source < best and source != outermost))
             ):
                 best, best_rate = source, rate
-        at = place[at, NEXT]
     return best
 
 
-@kernel
+@kernel_in_place
 def _move(
     ways: Ways,
     board: Board,
@@ -467,7 +471,7 @@ def _move(
     stamp = board.counts[STAMP]
     ready = bits = 0
     for i in range(found):
-        held = place[place_of(place, moved[i], source), HOLDING]
+        held = place[place_of(piece, place, moved[i], source), HOLDING]
         bits += piece[moved[i], PIECE_BITS]
         if holding[held, MARK] != stamp:
             holding[held, MARK] = stamp
@@ -475,7 +479,7 @@ def _move(
             trace.read[reads, 0], trace.read[reads, 1] = held, 0
             reads += 1
         # what comes again waits until the copy that was let go has really left
-        ready = max(ready, board.gone[place_of(place, moved[i], target)])
+        ready = max(ready, board.gone[place_of(piece, place, moved[i], target)])
     space = earliest_room(line, step, room + target, ready, bits)
     if space < 0:
         fault[FAULT_MEMORY] = target
@@ -530,7 +534,7 @@ def _move(
     return DONE
 
 
-@kernel
+@kernel_in_place
 def _window(line: Ints, step: Ints, want: Ints, wanted: int, start: int, duration: int) -> int:
     """The first time from which every line wanted has its amount free for the whole duration."""
     while True:
@@ -545,7 +549,7 @@ def _window(line: Ints, step: Ints, want: Ints, wanted: int, start: int, duratio
 # -- running -----------------------------------------------------------------------------------------------------------
 
 
-@kernel
+@kernel_in_place
 def _run(tiles: Tiles, board: Board, trace: Trace, scratch: Scratch, room: int, now: int, ready: int) -> int:
     """The task of a tile, as soon as its core, its rates and its room allow."""
     place, holding, line, step, event = board.place, board.holding, board.line, board.step, trace.event
@@ -621,7 +625,7 @@ def _run(tiles: Tiles, board: Board, trace: Trace, scratch: Scratch, room: int, 
         scratch.extent[axis] = tiles.touch[row + inputs, axes + axis] - tiles.touch[row + inputs, axis]
     first = 0
     while True:
-        first = take_box(mask, found, first, scratch.extent, scratch.box)
+        first = take_box(mask, found, first, scratch.extent, scratch.box, scratch.moved)
         if first < 0:
             return DONE
         _globally(scratch.box, tiles.touch, row + inputs)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from weft._jit import kernel
+from weft._jit import kernel_in_place
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -36,7 +36,7 @@ def empty_lines(capacity: Ints, alone: Ints, look_back: int = LOOK_BACK) -> tupl
     return np.stack([np.ones_like(capacity), capacity, alone], axis=1), step
 
 
-@kernel
+@kernel_in_place
 def make_margin(line: Ints, step: Ints, at: int) -> None:
     """Forget the older half of a line's steps where few more would fit."""
     count = line[at, COUNT]
@@ -48,7 +48,7 @@ def make_margin(line: Ints, step: Ints, at: int) -> None:
         line[at, COUNT] = count - drop
 
 
-@kernel
+@kernel_in_place
 def step_at(line: Ints, step: Ints, at: int, time: int) -> int:
     """The last step that begins at `time` or before it; the first one if none does."""
     low, high = 0, line[at, COUNT]
@@ -63,7 +63,7 @@ def step_at(line: Ints, step: Ints, at: int, time: int) -> int:
     return int(low)
 
 
-@kernel
+@kernel_in_place
 def earliest_rate(line: Ints, step: Ints, at: int, start: int, duration: int, amount: int) -> int:
     """The first time >= start from which `amount` is free for `duration` cycles, as far back as is known."""
     make_margin(line, step, at)
@@ -88,7 +88,7 @@ def earliest_rate(line: Ints, step: Ints, at: int, start: int, duration: int, am
         k = last
 
 
-@kernel
+@kernel_in_place
 def earliest_room(line: Ints, step: Ints, at: int, start: int, amount: int) -> int:
     """The first time >= start from which `amount` is free for ever, as far back as is known; -1 where it never is."""
     make_margin(line, step, at)
@@ -101,13 +101,13 @@ def earliest_room(line: Ints, step: Ints, at: int, start: int, amount: int) -> i
     return int(max(start, step[at, k, TIME]))
 
 
-@kernel
+@kernel_in_place
 def finally_used(line: Ints, step: Ints, at: int) -> int:
     """What is taken by all that has no end yet."""
     return int(step[at, line[at, COUNT] - 1, USED])
 
 
-@kernel
+@kernel_in_place
 def add(line: Ints, step: Ints, at: int, start: int, end: int, amount: int) -> None:
     """Take `amount` (give it back, if negative) over [start, end), for ever where end < 0."""
     make_margin(line, step, at)
@@ -124,7 +124,7 @@ def add(line: Ints, step: Ints, at: int, start: int, end: int, amount: int) -> N
         _join(line, step, at, first)
 
 
-@kernel
+@kernel_in_place
 def _split(line: Ints, step: Ints, at: int, time: int) -> int:
     """The step that begins at `time`, made where there is none."""
     k = step_at(line, step, at, time)
@@ -139,7 +139,7 @@ def _split(line: Ints, step: Ints, at: int, time: int) -> int:
     return k + 1
 
 
-@kernel
+@kernel_in_place
 def _join(line: Ints, step: Ints, at: int, k: int) -> None:
     """Make one of step k and the one before it."""
     for other in range(k, line[at, COUNT] - 1):

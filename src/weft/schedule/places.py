@@ -1,8 +1,8 @@
 """What is held where, on arrays.
 
 A *holding* is a box of pieces in one memory. For each piece and each memory in which some tile touches it (and the
-outermost one) there is a *place*: who reads it there next, and which holding has it now. Place p < pieces is piece p in
-the outermost memory.
+outermost one) there is a *place*: who reads it there next, and which holding has it now. The places of one piece are
+numbered one after another, the outermost memory's first.
 
 A holding may go once no piece of it is read there later, unless it is the last copy of something that is read
 elsewhere or is an output of the network; `BLOCKED` counts the pieces that keep it.
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from weft._jit import kernel
+from weft._jit import kernel_in_place
 from weft.schedule.lines import add
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
@@ -28,12 +28,12 @@ FIRST, GIVEN, KEPT, SHAPE = range(4)
 """Columns of `tensor` [tensors, 3 + 2 axes]: first piece; lies in the outermost memory from the start; has to end
 there; then its grid's shape; then the pieces from one cell to the next along each axis."""
 
-PIECE_BITS, COPIES, READS = range(3)
-"""Columns of `piece` [pieces, 3]: its size, holdings that have it, reads to come."""
+PIECE_BITS, COPIES, READS, PLACES = range(4)
+"""Columns of `piece` [pieces + 1, 4]: its size, holdings that have it, reads to come, first of its places."""
 
-NEXT, PLACE_MEMORY, DUE, END, HOLDING, LAST_HOLDING, PLACE_MARK = range(7)
-"""Columns of `place` [places, 7]: another place of the same piece (-1: none); memory; rows of `read_at` that are yet to
-come; which holding has it, and had it last (-1: none); scratch."""
+PLACE_MEMORY, DUE, END, HOLDING, LAST_HOLDING, PLACE_MARK = range(6)
+"""Columns of `place` [places, 6]: memory; rows of `read_at` that are yet to come; which holding has it, and had it last
+(-1: none); scratch."""
 
 ROW, OPERANDS, INPUTS, HOMES, RECIPE = range(5)
 """Columns of `Tiles.tile`."""
@@ -115,7 +115,7 @@ class Board(NamedTuple):
     step: Ints
 
 
-@kernel
+@kernel_in_place
 def list_cells(tensor: Ints, number: int, box: Small, row: int, out: Ints, at: int) -> int:
     """Write the pieces of a tensor's box to `out` from `at` on, row by row; returns how many there are."""
     axes = box.shape[1] // 2
@@ -138,71 +138,81 @@ def list_cells(tensor: Ints, number: int, box: Small, row: int, out: Ints, at: i
     return found
 
 
-@kernel
-def place_of(place: Small, piece: int, memory: int) -> int:
-    """The place of a piece in a memory, -1 where no tile touches it there."""
-    at = piece
-    while at >= 0 and place[at, PLACE_MEMORY] != memory:
-        at = place[at, NEXT]
-    return at
+@kernel_in_place
+def place_of(piece: Ints, place: Small, part: int, memory: int) -> int:
+    """The place of a piece in a memory in which some tile touches it."""
+    at = piece[part, PLACES]
+    while place[at, PLACE_MEMORY] != memory:
+        at += 1
+    return int(at)
 
 
-@kernel
+@kernel_in_place
 def _tile(tile: Ints, number: int) -> tuple[int, int, int, int]:
     return int(tile[number, ROW]), int(tile[number, OPERANDS]), int(tile[number, INPUTS]), int(tile[number, HOMES])
 
 
-@kernel
+@kernel_in_place
 def file_places(
-    tiles: Tiles, tensor: Ints, piece: Ints, place: Small, read_at: Small, cells: Ints, outermost: int
+    tiles: Tiles, tensor: Ints, piece: Ints, link: Small, place: Small, read_at: Small, cells: Ints, outermost: int
 ) -> int:
     """All places, and which positions read them.
 
-    Args:    piece, place, read_at: out; the latter two may be longer than needed.     cells: scratch.
+    Args:    piece, place, read_at: out.     link: [as many as places at most, 2], cells: scratch.
     Returns: how many places there are.
     """
     order, tile, touch, operand, homes = tiles.order, tiles.tile, tiles.touch, tiles.operand, tiles.homes
-    count = piece.shape[0]
-    for at in range(count):
-        place[at, NEXT] = -1
-        place[at, PLACE_MEMORY] = outermost
-        place[at, DUE] = 0
+    pieces = piece.shape[0] - 1
+    for part in range(pieces):
+        link[part, 0], link[part, 1] = -1, outermost
+        piece[part, PLACES] = 1
+    count = pieces
     for position in range(order.size):
         row, first, inputs, home = _tile(tile, order[position])
         for k in range(inputs + 1):
-            found = list_cells(tensor, operand[first + k, 0], touch, row + k, cells, 0)
             memory = homes[home + k]
-            for i in range(found):
+            for i in range(list_cells(tensor, operand[first + k, 0], touch, row + k, cells, 0)):
                 at = cells[i]
-                while place[at, PLACE_MEMORY] != memory:
-                    if place[at, NEXT] < 0:
-                        place[at, NEXT] = count
-                        place[count, NEXT] = -1
-                        place[count, PLACE_MEMORY] = memory
-                        place[count, DUE] = 0
+                while link[at, 1] != memory:
+                    if link[at, 0] < 0:
+                        link[at, 0] = count
+                        link[count, 0], link[count, 1] = -1, memory
+                        piece[cells[i], PLACES] += 1
                         count += 1
-                    at = place[at, NEXT]
-                if k < inputs:
-                    place[at, DUE] += 1
-                    piece[cells[i], READS] += 1
+                    at = link[at, 0]
+    count = 0
+    for part in range(pieces):
+        at = part
+        piece[part, PLACES] = count
+        while at >= 0:
+            place[count, PLACE_MEMORY] = link[at, 1]
+            place[count, DUE] = 0
+            place[count, HOLDING] = place[count, LAST_HOLDING] = place[count, PLACE_MARK] = -1
+            count += 1
+            at = link[at, 0]
+    piece[pieces, PLACES] = count
+    for position in range(order.size):
+        row, first, inputs, home = _tile(tile, order[position])
+        for k in range(inputs):
+            for i in range(list_cells(tensor, operand[first + k, 0], touch, row + k, cells, 0)):
+                place[place_of(piece, place, cells[i], homes[home + k]), DUE] += 1
+                piece[cells[i], READS] += 1
     total = 0
     for at in range(count):
         reads = place[at, DUE]
         place[at, DUE] = place[at, END] = total
         total += reads
-        place[at, HOLDING] = place[at, LAST_HOLDING] = place[at, PLACE_MARK] = -1
     for position in range(order.size):
         row, first, inputs, home = _tile(tile, order[position])
         for k in range(inputs):
-            found = list_cells(tensor, operand[first + k, 0], touch, row + k, cells, 0)
-            for i in range(found):
-                at = place_of(place, cells[i], homes[home + k])
+            for i in range(list_cells(tensor, operand[first + k, 0], touch, row + k, cells, 0)):
+                at = place_of(piece, place, cells[i], homes[home + k])
                 read_at[place[at, END]] = position
                 place[at, END] += 1
-    return int(count)
+    return count
 
 
-@kernel
+@kernel_in_place
 def _blocks(piece: Ints, place: Small, part: int, at: int, kept: int) -> bool:
     """Whether a piece keeps the holding that has it at a place."""
     if place[at, DUE] < place[at, END]:
@@ -210,18 +220,16 @@ def _blocks(piece: Ints, place: Small, part: int, at: int, kept: int) -> bool:
     return piece[part, COPIES] == 1 and (piece[part, READS] > 0 or kept != 0)
 
 
-@kernel
-def _other_holder(place: Small, part: int, at: int) -> int:
-    """Another place of a piece where it is held, -1 for none."""
-    found = part
-    while found >= 0:
-        if found != at and place[found, HOLDING] >= 0:
-            return found
-        found = place[found, NEXT]
-    return -1
+@kernel_in_place
+def _other_holder(piece: Ints, place: Small, part: int, at: int) -> int:
+    """Another place of a piece where it is held."""
+    found = piece[part, PLACES]
+    while found == at or place[found, HOLDING] < 0:
+        found += 1
+    return int(found)
 
 
-@kernel
+@kernel_in_place
 def loosen(holding: Ints, idle: Ints, count: Ints, number: int) -> None:
     """One piece less keeps a holding; with none left it may be free to go."""
     holding[number, BLOCKED] -= 1
@@ -229,7 +237,7 @@ def loosen(holding: Ints, idle: Ints, count: Ints, number: int) -> None:
         _file_idle(holding, idle, count, number)
 
 
-@kernel
+@kernel_in_place
 def _file_idle(holding: Ints, idle: Ints, count: Ints, number: int) -> None:
     if holding[number, IDLE] == 0:
         holding[number, IDLE] = 1
@@ -237,7 +245,7 @@ def _file_idle(holding: Ints, idle: Ints, count: Ints, number: int) -> None:
         count[IDLES] += 1
 
 
-@kernel
+@kernel_in_place
 def hold(
     board: Board, room: int, memory: int, number: int, box: Small, row: int, start: int, valid: int, writer: int
 ) -> int:
@@ -273,7 +281,7 @@ def hold(
     bits = blocked = 0
     for k in range(list_cells(tensor, number, box, row, cells, 0)):
         part = cells[k]
-        at = place_of(place, part, memory)
+        at = place_of(piece, place, part, memory)
         bits += piece[part, PIECE_BITS]
         last = place[at, LAST_HOLDING]
         if last >= 0 and holding[last, MARK] != stamp:
@@ -284,7 +292,7 @@ def hold(
             wait[count[WAITS], 1] = last
             count[WAITS] += 1
         if piece[part, COPIES] == 1:
-            other = _other_holder(place, part, at)
+            other = _other_holder(piece, place, part, at)
             if place[other, DUE] >= place[other, END] and (piece[part, READS] > 0 or kept != 0):
                 loosen(holding, board.idle, count, place[other, HOLDING])  # it is no longer the last copy
         piece[part, COPIES] += 1
@@ -299,7 +307,7 @@ def hold(
     return int(made)
 
 
-@kernel
+@kernel_in_place
 def close(board: Board, room: int, number: int) -> None:
     """Let go of a holding: its room is free when its last reader so far has ended."""
     piece, place, holding, cells = board.piece, board.place, board.holding, board.cells
@@ -317,17 +325,17 @@ def close(board: Board, room: int, number: int) -> None:
     add(board.line, board.step, room + memory, last, -1, -holding[number, BITS])
     for k in range(list_cells(board.tensor, named, board.box, number, cells, 0)):
         part = cells[k]
-        at = place_of(place, part, memory)
+        at = place_of(piece, place, part, memory)
         place[at, HOLDING] = -1
         board.gone[at] = last
         piece[part, COPIES] -= 1
         if piece[part, COPIES] == 1:
-            other = _other_holder(place, part, at)
+            other = _other_holder(piece, place, part, at)
             if place[other, DUE] >= place[other, END] and (piece[part, READS] > 0 or kept != 0):
                 holding[place[other, HOLDING], BLOCKED] += 1  # it is the last copy now
 
 
-@kernel
+@kernel_in_place
 def close_idle(board: Board, room: int, outermost: int) -> None:
     """Let go of every holding that nothing keeps."""
     holding, count = board.holding, board.counts
@@ -342,7 +350,7 @@ def close_idle(board: Board, room: int, outermost: int) -> None:
             close(board, room, number)
 
 
-@kernel
+@kernel_in_place
 def read_once(piece: Ints, place: Small, holding: Ints, idle: Ints, count: Ints, part: int, at: int, kept: int) -> None:
     """One read of a piece at a place is done."""
     place[at, DUE] += 1
@@ -351,20 +359,18 @@ def read_once(piece: Ints, place: Small, holding: Ints, idle: Ints, count: Ints,
         loosen(holding, idle, count, place[at, HOLDING])
 
 
-@kernel
+@kernel_in_place
 def next_use(board: Board, number: int) -> int:
     """Position of the next tile that reads a holding in its memory; elsewhere, where none reads it there."""
-    place, cells = board.place, board.cells
+    piece, place, cells = board.piece, board.place, board.cells
     memory = board.holding[number, MEMORY]
     here = anywhere = NEVER
     for k in range(list_cells(board.tensor, board.holding[number, TENSOR], board.box, number, cells, 0)):
-        at = cells[k]
-        while at >= 0:
+        for at in range(piece[cells[k], PLACES], piece[cells[k] + 1, PLACES]):
             due = place[at, DUE]
             if due < place[at, END]:
                 position = board.read_at[due]
                 anywhere = min(anywhere, position)
                 if place[at, PLACE_MEMORY] == memory:
                     here = min(here, position)
-            at = place[at, NEXT]
     return here if here < NEVER else anywhere

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from weft._jit import kernel
+from weft._jit import kernel_in_place
 from weft.schedule.kernels import FROM, MADE, READ, TILE, UNTIL, USE, WORK
 from weft.schedule.places import BITS, MEMORY, RECIPE, WRITER, Ints, Small, Tiles
 
 
-@kernel
+@kernel_in_place
 def retime(
     tiles: Tiles,
     event: Ints,
@@ -170,7 +170,7 @@ def retime(
                         trying = _has_come(missing, tries, listed, trying, followers[w])
 
 
-@kernel
+@kernel_in_place
 def _has_come(missing: Ints, tries: Ints, listed: Ints, trying: int, number: int) -> int:
     """One more of the conditions of an event holds, for good."""
     missing[number] -= 1
@@ -179,7 +179,7 @@ def _has_come(missing: Ints, tries: Ints, listed: Ints, trying: int, number: int
     return trying
 
 
-@kernel
+@kernel_in_place
 def _try_later(tries: Ints, listed: Ints, trying: int, number: int) -> int:
     if listed[number] == 0:
         listed[number] = 1
@@ -188,7 +188,7 @@ def _try_later(tries: Ints, listed: Ints, trying: int, number: int) -> int:
     return trying
 
 
-@kernel
+@kernel_in_place
 def _push(heap: Ints, end: Ints, size: int, number: int) -> int:
     """Add an event to a heap by end."""
     k = size
@@ -202,7 +202,7 @@ def _push(heap: Ints, end: Ints, size: int, number: int) -> int:
     return size + 1
 
 
-@kernel
+@kernel_in_place
 def _pop(heap: Ints, end: Ints, size: int) -> int:
     """Take the first event from a heap by end."""
     size -= 1
@@ -222,7 +222,7 @@ def _pop(heap: Ints, end: Ints, size: int) -> int:
     return size
 
 
-@kernel
+@kernel_in_place
 def hold_times(event: Ints, read: Small, holding: Ints, start: Ints, end: Ints, times: Ints) -> None:
     """When holdings begin, are valid, and are last read, by the times of events.
 
