@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
@@ -500,3 +501,8 @@ def test_a_broken_schedule_breaks_exactly_the_rules_it_breaks(name: str) -> None
     world, rules = broken(edits)
     assert world != (WORKLOAD, CHIP, SCHEDULE)
     assert rules == expected
+
+
+def test_the_page_on_schedules_names_every_rule() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "schedules.md").read_text("utf-8")
+    assert [rule.sentence for rule in RULES if rule.sentence not in page] == []

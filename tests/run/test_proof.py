@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from weft.model.schedule import Task
-from weft.run import RunResult, run
+from weft.run import RunResult, proof, run
 from weft.run.proof import mispriced, underbooked
 
 
@@ -73,3 +74,18 @@ def test_a_workspace_that_is_one_bit_too_small_is_seen(result: RunResult) -> Non
 
     working = [task for task in result.schedule.tasks if any(bits for _, bits in task.workspace)]
     assert told(result, smaller).count("a task reserves what its mapping keeps") >= len(working)
+
+
+def test_many_events_are_checked_on_columns_with_the_same_result(
+    result: RunResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early = replace(result.schedule, tasks=tuple(replace(t, start=t.start - 1) for t in result.schedule.tasks))
+    huge = replace(early, residencies=(replace(early.residencies[0], bits=2**70), *early.residencies[1:]))
+    for schedule in (result.schedule, early, huge):
+        monkeypatch.setattr(proof, "MANY", 10**9)
+        ours = proof.lawful(result.workload, result.chip, schedule)
+        monkeypatch.setattr(proof, "MANY", 0)
+        theirs = proof.lawful(result.workload, result.chip, schedule)
+        assert ours.checked == theirs.checked
+        assert Counter(ours.violations) == Counter(theirs.violations)
+        assert ours.ok == (schedule is result.schedule)

@@ -243,6 +243,7 @@ class Nouns:
         self.links = _names([link.name for link in chip.links])
         self.ports = ports_of(chip)
         self.lanes = lanes_of(chip)
+        self.bookings: dict[int, Loads] = {}
 
     def task(self, row: int) -> Task:
         tasks = self.columns.tasks
@@ -315,7 +316,12 @@ class Nouns:
             bool(uses.streamed[use]),
         )
 
-    def _booking(self, number: int) -> tuple[tuple[PortLoad, ...], tuple[LaneLoad, ...], tuple[tuple[str, int], ...]]:
+    def _booking(self, number: int) -> Loads:
+        if number not in self.bookings:
+            self.bookings[number] = self._loads(number)
+        return self.bookings[number]
+
+    def _loads(self, number: int) -> Loads:
         table = self.columns.bookings
         return (
             tuple(
@@ -348,6 +354,8 @@ class Nouns:
     def _rate(self, units: int) -> Fraction:
         return Fraction(units, self.columns.scale)
 
+
+Loads = tuple[tuple[PortLoad, ...], tuple[LaneLoad, ...], tuple[tuple[str, int], ...]]
 
 UNKNOWN = "?"
 """What is called by a number that stands for nothing."""

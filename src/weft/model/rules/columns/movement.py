@@ -6,24 +6,32 @@ a kind where that one breaks it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
-from weft.model.rules.case import Rule
+from weft.model.rules.case import Case, Facts
 from weft.model.rules.columns.case import Found, Kinds, PackedCase
 from weft.model.rules.columns.kernels import volumes
 
+Ask = Callable[[Case], Facts]
 
-def ask_by_kind(case: PackedCase, rule: Rule, kinds: Kinds, tasks: bool) -> Found:
-    """Asks a rule on nouns of one row of each kind."""
-    checked, wrong = 0, [np.zeros(0, np.int64)]
+
+def ask_by_kind(case: PackedCase, asks: Sequence[Ask], kinds: Kinds, tasks: bool) -> dict[Ask, Found]:
+    """Asks rules on nouns of one row of each kind."""
+    checked, wrong = dict.fromkeys(asks, 0), {ask: [np.zeros(0, np.int64)] for ask in asks}
     for row, count in zip(kinds.rows, kinds.counts, strict=True):
         of_tasks, of_moves = ([case.nouns.task(row)], []) if tasks else ([], [case.nouns.transfer(row)])
-        facts = list(rule.facts(case.case_of(of_tasks, of_moves, [])))
-        checked += len(facts) * count
-        if any(fact is not None for fact in facts):
-            wrong.append(np.flatnonzero(kinds.first == row))
-    rows = np.concatenate(wrong)
-    return Found(checked, rows) if tasks else Found(checked, transfers=rows)
+        one = case.case_of(of_tasks, of_moves, [])
+        for ask in asks:
+            facts = list(ask(one))
+            checked[ask] += len(facts) * count
+            if any(fact is not None for fact in facts):
+                wrong[ask].append(np.flatnonzero(kinds.first == row))
+    rows = {ask: np.concatenate(found) for ask, found in wrong.items()}
+    if tasks:
+        return {ask: Found(checked[ask], rows[ask]) for ask in asks}
+    return {ask: Found(checked[ask], transfers=rows[ask]) for ask in asks}
 
 
 def transfers_move_their_bits(case: PackedCase) -> Found:

@@ -7,19 +7,15 @@ from collections.abc import Callable
 from weft.model.chip import Chip
 from weft.model.columns import Columns
 from weft.model.rules import RULES, CheckResult, data, form, movement, room, tiles
-from weft.model.rules.case import Case as NounCase
-from weft.model.rules.case import Facts, Rule
 from weft.model.rules.columns import data as packed_data
 from weft.model.rules.columns import form as packed_form
 from weft.model.rules.columns import movement as packed_movement
 from weft.model.rules.columns import room as packed_room
 from weft.model.rules.columns import tiles as packed_tiles
 from weft.model.rules.columns.case import Found, PackedCase
-from weft.model.rules.columns.movement import ask_by_kind
+from weft.model.rules.columns.movement import Ask, ask_by_kind
 from weft.model.schedule import Violation
 from weft.model.workload import Workload
-
-Ask = Callable[[NounCase], Facts]
 
 PACKED: dict[Ask, Callable[[PackedCase], Found]] = {
     form.ids_are_unique: packed_form.ids_are_unique,
@@ -73,21 +69,16 @@ OF_A_KIND_OF_TRANSFERS: tuple[Ask, ...] = (
 def check_columns(workload: Workload, chip: Chip, columns: Columns) -> CheckResult:
     """`rules.check` of a schedule in columns: the same sentences, facts and violations."""
     case = PackedCase(workload, chip, columns)
+    by_kind: dict[Ask, Found] = {}
     checked = 0
     violations: list[Violation] = []
     for rule in RULES:
-        found = _ask(case, rule)
+        if rule.facts not in PACKED and not by_kind:
+            by_kind |= ask_by_kind(case, OF_A_KIND_OF_TASKS, case.kinds_of_tasks, tasks=True)
+            by_kind |= ask_by_kind(case, OF_A_KIND_OF_TRANSFERS, case.kinds_of_transfers, tasks=False)
+        found = PACKED[rule.facts](case) if rule.facts in PACKED else by_kind[rule.facts]
         checked += found.checked
         violations += [Violation(rule.sentence, *fault) for fault in (*found.faults, *case.tell(rule, found))]
         if rule.ground and violations:
             break
     return CheckResult(checked, tuple(violations))
-
-
-def _ask(case: PackedCase, rule: Rule) -> Found:
-    if rule.facts in PACKED:
-        return PACKED[rule.facts](case)
-    if rule.facts in OF_A_KIND_OF_TASKS:
-        return ask_by_kind(case, rule, case.kinds_of_tasks, tasks=True)
-    assert rule.facts in OF_A_KIND_OF_TRANSFERS, f"'{rule.sentence}' is not told on columns"
-    return ask_by_kind(case, rule, case.kinds_of_transfers, tasks=False)
