@@ -1,4 +1,4 @@
-"""How long the rules take on columns, and how that grows with the tiles: a table in `docs/schedules.md`.
+"""How long rules and replay take on columns, and how that grows with the tiles: a table in `docs/schedules.md`.
 
 `python -m tests.oracles.rules_report` writes it.
 """
@@ -12,30 +12,41 @@ import time
 from pathlib import Path
 
 from tests.oracles.rows import make_rows, make_world
+from weft.execute.replay_columns import check_replay_columns
+from weft.model.columns import Columns
 from weft.model.rules.columns import check_columns
 
 PAGE = Path(__file__).parents[2] / "docs" / "schedules.md"
 BEGIN, END = "<!-- made by tests/oracles/rules_report.py -->\n", "<!-- end -->"
 ROWS = tuple(500 * 2**step for step in range(0, 12, 2))
 HEAD = """
-| tiles | transfers | residencies | facts looked at | CPU [s] | CPU per tile [us] | memory of the process [MiB] |
-|--:|--:|--:|--:|--:|--:|--:|
+| tiles | transfers | residencies | facts | rules, CPU [s] | replay, CPU [s] | both, per tile [us] | process [MiB] |
+|--:|--:|--:|--:|--:|--:|--:|--:|
 """
 
 
 def line(rows: int) -> str:
     """One row of the table, in a process of its own."""
-    check_columns(make_world(4)[0], make_world(4)[1], make_rows(4))  # compiles, or reads what is compiled
+    timed(4)  # compiles, or reads what is compiled
+    columns, facts, rules, replay = timed(rows)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    tiles, moves, held = len(columns.tasks.id), len(columns.transfers.id), len(columns.residencies.id)
+    each = (rules + replay) / tiles * 1e6
+    counts = f"{tiles:,} | {moves:,} | {held:,} | {facts:,}"
+    return f"| {counts} | {rules:.2f} | {replay:.2f} | {each:.1f} | {memory:,} |\n"
+
+
+def timed(rows: int) -> tuple[Columns, int, float, float]:
+    """Columns, facts looked at, CPU seconds of the rules and of the replay."""
     workload, chip = make_world(rows)
     columns = make_rows(rows)
     before = time.process_time()
     result = check_columns(workload, chip, columns)
-    seconds = time.process_time() - before
+    between = time.process_time()
+    assert check_replay_columns(workload, chip, columns).ok
+    after = time.process_time()
     assert result.ok
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    tiles, moves, held = len(columns.tasks.id), len(columns.transfers.id), len(columns.residencies.id)
-    counts = f"{tiles:,} | {moves:,} | {held:,} | {result.checked:,}"
-    return f"| {counts} | {seconds:.2f} | {seconds / tiles * 1e6:.1f} | {memory:,} |\n"
+    return columns, result.checked, between - before, after - between
 
 
 def main() -> None:

@@ -83,9 +83,10 @@ def test_many_events_are_checked_on_columns_with_the_same_result(
     huge = replace(early, residencies=(replace(early.residencies[0], bits=2**70), *early.residencies[1:]))
     for schedule in (result.schedule, early, huge):
         monkeypatch.setattr(proof, "MANY", 10**9)
-        ours = proof.lawful(result.workload, result.chip, schedule)
+        ours, our_replay = proof.checked(result.workload, result.chip, schedule)
         monkeypatch.setattr(proof, "MANY", 0)
-        theirs = proof.lawful(result.workload, result.chip, schedule)
+        theirs, their_replay = proof.checked(result.workload, result.chip, schedule)
+        assert our_replay == their_replay
         assert ours.checked == theirs.checked
         assert Counter(ours.violations) == Counter(theirs.violations)
         assert ours.ok == (schedule is result.schedule)

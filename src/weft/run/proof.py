@@ -14,7 +14,8 @@ from weft.cost.legal import RULES as MAPPING_RULES
 from weft.cost.legal import broken
 from weft.execute.estimate import MOST_SECONDS, seconds
 from weft.execute.numerics import Numerics, Progress, check_numerics, not_run
-from weft.execute.replay import check_replay
+from weft.execute.replay import ReplayResult, check_replay
+from weft.execute.replay_columns import check_replay_columns
 from weft.model.chip import Chip
 from weft.model.packing import to_columns
 from weft.model.rules import CheckResult, check
@@ -34,7 +35,7 @@ MANY = 2_000
 
 def prove(workload: Workload, chip: Chip, solution: Solution) -> Proof:
     """Rules over the schedule and over every mapping in it, every task priced again, and the replay."""
-    facts = lawful(workload, chip, solution.schedule)
+    facts, replayed = checked(workload, chip, solution.schedule)
     wrong = list(facts.violations)
     used = solution.plan.used
     for number in used:
@@ -44,7 +45,6 @@ def prove(workload: Workload, chip: Chip, solution: Solution) -> Proof:
             wrong.append(Violation(found.rule, subject, 0, found.needs, found.has))
     wrong += mispriced(chip, solution.plan, solution.schedule.tasks)
     wrong += underbooked(chip, solution.plan, solution.schedule.tasks)
-    replayed = check_replay(solution.schedule, chip)
     differences = tuple(str(item) for item in replayed.differences)
     return Proof(
         facts.checked + len(used) * len(MAPPING_RULES) + 4 * len(solution.schedule.tasks),
@@ -54,14 +54,15 @@ def prove(workload: Workload, chip: Chip, solution: Solution) -> Proof:
     )
 
 
-def lawful(workload: Workload, chip: Chip, schedule: Schedule) -> CheckResult:
-    """The rules of schedules: on nouns where there are few events, on columns where there are many."""
+def checked(workload: Workload, chip: Chip, schedule: Schedule) -> tuple[CheckResult, ReplayResult]:
+    """The rules of schedules and the replay: on nouns where there are few events, on columns where there are many."""
     if len(schedule.tasks) + len(schedule.transfers) >= MANY:
         try:
-            return check_columns(workload, chip, to_columns(workload, chip, schedule))
+            columns = to_columns(workload, chip, schedule)
+            return check_columns(workload, chip, columns), check_replay_columns(workload, chip, columns)
         except OverflowError:
             pass  # a number that no column holds; nouns hold any
-    return check(workload, chip, schedule)
+    return check(workload, chip, schedule), check_replay(schedule, chip)
 
 
 def executed(

@@ -91,7 +91,7 @@ def alike(rows: Small) -> Large:
     for row in range(n):
         mixed = 0
         for column in range(width):
-            mixed = ((mixed ^ (rows[row, column] & 0xFFFFFFFF)) * 1_000_003) & FORTY
+            mixed = ((mixed ^ (int(rows[row, column]) & 0xFFFFFFFF)) * 1_000_003) & FORTY
         slot = (mixed >> 12) & (slots - 1)  # the upper bits depend on all that went in
         while True:
             other = table[slot]
