@@ -10,6 +10,7 @@ import os
 import pytest
 
 os.environ["WEFT_CACHE"] = "off"
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command does
 
 
 @pytest.fixture(autouse=True)

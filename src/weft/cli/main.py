@@ -6,6 +6,7 @@ shell completion answer at once.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -80,4 +81,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def entry() -> None:
     """What the installed `weft` script calls."""
+    # products of single tiles are too small to be shared: threads of BLAS would wait for each other most of the time
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.exit(main())

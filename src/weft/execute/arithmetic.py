@@ -27,13 +27,15 @@ from weft.read.onnx.proto import elem_type
 class Made:
     """A tile's result before it is written: numbers, or integers on a grid.
 
-    `folded`: what is folded into the op is done.   `final`: it is written as it is.
+    `folded`: what is folded into the op is done.   `final`: it is written as it is.   `exact`: another core that does
+    the same has the same integers; without it, ones that lie half way may fall to the other side.
     """
 
     array: Array
     grid: Grid | None = None
     folded: bool = False
     final: bool = False
+    exact: bool = True
 
 
 Rule = Callable[["Arithmetic", Tile], Made]
@@ -48,6 +50,7 @@ class Arithmetic:
     def __init__(self, meaning: Meaning) -> None:
         self.meaning = meaning
         self._evaluators: dict[tuple[str, str], Evaluator] = {}
+        self.inexact: set[str] = set()
 
     def lacks(self, op: Op) -> str | None:
         """Why an op cannot be computed; None where it can."""
@@ -75,7 +78,11 @@ class Arithmetic:
         folded = [self.meaning.nodes[name] for name in tile.op.folded]
         functions = [node for node in folded if node.op_type not in QUANTISERS and not made.folded]
         if made.grid is not None and not functions and made.grid.same(grid):
+            if not made.exact:
+                self.inexact.add(tile.op.name)
             return made.array
+        if tile.op.onnx != "QuantizeLinear":
+            self.inexact.add(tile.op.name)
         array = made.array if made.grid is None else _real(made.array, made.grid, tile)
         for node in functions:
             array = self._function(tile, node, array)
@@ -99,7 +106,7 @@ class Arithmetic:
             return np.maximum(array, np.zeros((), array.dtype))
         inputs: list[Array | None] = []
         for place, name in enumerate(node.inputs):
-            constant = self.meaning.constant(name)
+            constant = self.meaning.real(name)
             if not name or (constant is None and tile.operand(name) is None):
                 inputs.append(array if name else None)
                 continue
@@ -155,11 +162,11 @@ def rule_of(op: Op, meaning: Meaning) -> Rule:
         return _node
     if name in ("QuantizeLinear", "DequantizeLinear"):
         return _as_it_is if len(op.inputs) == 1 else _scaled
-    if name in _OWN and name == op.onnx:
+    if name in _OWN:
         return _OWN[name]
     if name in _SOFTMAX:
         return _softmax
-    if name in _NODES and name == op.onnx:
+    if name in _NODES:
         return _node
     if name == "Einsum" and op.kind == "reduce":
         return _sum
@@ -198,7 +205,8 @@ def _product(arithmetic: Arithmetic, tile: Tile) -> Made:
             integers = np.maximum(integers, rounded(np.float32(low) / scale) + zero)
         if high is not None:
             integers = np.minimum(integers, rounded(np.float32(high) / scale) + zero)
-    return Made(np.asarray(integers.astype(grid.dtype)), grid, True)
+    # ONNX Runtime takes a clamp that rounding does not do by itself out of the integers
+    return Made(np.asarray(integers.astype(grid.dtype)), grid, True, exact=not clamps or int(zero) == grid.low)
 
 
 def _bounds(meaning: Meaning, node: Node) -> tuple[float | None, float | None]:
@@ -263,6 +271,25 @@ def _move(arithmetic: Arithmetic, tile: Tile) -> Made:
     return Made(moves.moved(tile), grid)
 
 
+def _addition(arithmetic: Arithmetic, tile: Tile) -> Made:
+    """Add: two quantised tensors are scaled to the grid of their sum, each by one float32 factor, and rounded once."""
+    grid = tile.meaning.grid(tile.op.output.tensor)
+    grids = [tile.meaning.grid(name) for name in tile.node.inputs]
+    if grid is None or tile.op.onnx not in ("Add", "QLinearAdd") or any(g is None or g.axis is not None for g in grids):
+        return _node(arithmetic, tile)
+    if any(tile.meaning.nodes[name].op_type not in QUANTISERS for name in tile.op.folded):
+        return _node(arithmetic, tile)
+    (one, other), stored = grids, _stored(tile)
+    assert one is not None
+    assert other is not None
+    factors = [np.asarray(g.scale.reshape(()) / grid.scale.reshape(()), np.float32) for g in (one, other)]
+    zeros = [g.zero.reshape(()).astype(np.float32) for g in (one, other, grid)]
+    shift = zeros[2] - (factors[0] * zeros[0] + factors[1] * zeros[1])
+    first, second = (np.asarray(value).astype(np.float32) for value in stored)
+    total = first * factors[0] + (second * factors[1] + shift)
+    return Made(np.asarray(np.clip(rounded(total), grid.low, grid.high).astype(grid.dtype)), grid, exact=False)
+
+
 def _as_it_is(arithmetic: Arithmetic, tile: Tile) -> Made:
     return Made(tile.real(tile.op.inputs[0]))
 
@@ -278,7 +305,7 @@ def _inputs(tile: Tile) -> list[Array | None]:
         if operand is not None:
             found.append(tile.real(operand))
             continue
-        value = tile.meaning.constant(name)
+        value = tile.meaning.real(name)
         if name and value is None:
             raise NoArithmetic(f"{tile.node.op_type} reads '{name}', which is no operand")
         found.append(value)
@@ -325,12 +352,25 @@ def _softmax(arithmetic: Arithmetic, tile: Tile) -> Made:
     array = tile.real(data)
     node = tile.node
     if node.opset >= 13:
-        return Made(arithmetic.evaluate(tile, node, [array])[tile.node_output])
+        return _portions(tile, arithmetic.evaluate(tile, node, [array])[tile.node_output])
     first = node.integer("axis", 1) % max(1, array.ndim)
     flat = array.reshape(int(np.prod(array.shape[:first])), -1)
     newer = replace(node, opset=13, attributes={"axis": 1})
     made = arithmetic.evaluate(tile, newer, [flat], "flat")[tile.node_output]
-    return Made(made.reshape(array.shape))
+    return _portions(tile, made.reshape(array.shape))
+
+
+def _portions(tile: Tile, made: Array) -> Made:
+    """A softmax from integers to integers: each part times a whole number of steps, as units that divide have it."""
+    grid = tile.meaning.grid(tile.op.output.tensor)
+    functions = [name for name in tile.op.folded if tile.meaning.nodes[name].op_type not in QUANTISERS]
+    between = grid is not None and grid.axis is None and tile.grid(tile.op.inputs[0]) is not None
+    if tile.node.op_type != "Softmax" or not between or functions:
+        return Made(made)
+    assert grid is not None
+    steps = np.floor(np.float32(1) / grid.scale.reshape(()))
+    integers = np.floor(made.astype(np.float64) * steps + 0.5) + grid.zero.reshape(())
+    return Made(np.asarray(np.clip(integers, grid.low, grid.high).astype(grid.dtype)), grid, exact=False)
 
 
 def _normalisation(arithmetic: Arithmetic, tile: Tile) -> Made:
@@ -429,6 +469,7 @@ def _names(*lines: str) -> frozenset[str]:
 
 
 _OWN: dict[str, Rule] = {
+    "Add": _addition,
     "BatchNormalization": _normalisation,
     "CastLike": _cast_like,
     "ConstantOfShape": _filled,
@@ -445,7 +486,7 @@ _MOVES = _names(
 )
 _SOFTMAX = _names("Softmax LogSoftmax Hardmax")
 _NODES = _names(
-    "Add Sub Mul Div Pow Mod Min Max Mean Sum PRelu Where And Or Xor Not Equal Greater GreaterOrEqual Less LessOrEqual",
+    "Sub Mul Div Pow Mod Min Max Mean Sum PRelu Where And Or Xor Not Equal Greater GreaterOrEqual Less LessOrEqual",
     "IsInf IsNaN BitShift BitwiseAnd BitwiseOr BitwiseXor BitwiseNot Relu LeakyRelu ThresholdedRelu Clip Sigmoid",
     "HardSigmoid HardSwish Tanh Elu Selu Celu Gelu Mish Swish Softplus Softsign Shrink Erf Exp Log Sqrt Reciprocal Neg",
     "Abs Sign Floor Ceil Round Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh Cast Range",

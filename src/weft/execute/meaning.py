@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -61,6 +61,7 @@ class Meaning:
         self.tensors = {tensor.name: tensor for tensor in workload.tensors}
         self.source = {view.tensor: view.source for view in workload.views}
         self._grids: dict[str, Grid | None] = {}
+        self._ahead = dict(self._quantised_ahead())
 
     def node(self, op: Op) -> Node:
         """The node that an op stands for; of an operator on integers, its float twin."""
@@ -78,6 +79,16 @@ class Meaning:
             self.held.add(name)
             return self._parameters[name]
         return self.graph.value(name) if name else None
+
+    def real(self, name: str) -> Array | None:
+        """The numbers that a constant stands for."""
+        value, scaling = self.constant(name), self.graph.scalings.get(name)
+        if value is None or scaling is None or value.dtype.kind not in "iu":
+            return value
+        grid = self.grid(name)
+        assert grid is not None
+        zero, scale = (grid.along(item, value.ndim, 0, item.size) for item in (grid.zero, grid.scale))
+        return np.asarray((value.astype(np.int32) - zero).astype(np.float32) * scale)
 
     def offline(self, tensor: str, values: Array) -> Array:
         """The values of an input or weight as they lie in memory at first.
@@ -106,7 +117,22 @@ class Meaning:
             self._grids[tensor] = self._found(tensor)
         return self._grids[tensor]
 
+    def _quantised_ahead(self) -> Iterator[tuple[str, str]]:
+        """(tensor, quantised tensor) where an op does on its way out what a quantiser does behind views of its output.
+
+        What is written, and the views on the way, then hold the integers of the quantised tensor.
+        """
+        for op in self.workload.ops:
+            nodes = [self.nodes[name] for name in op.folded if name in self.nodes]
+            last = next((node.outputs[0] for node in reversed(nodes) if node.op_type == "QuantizeLinear"), "")
+            name = last
+            while name in self.source and name != op.output.tensor:
+                name = self.source[name]
+                yield name, last
+
     def _found(self, tensor: str) -> Grid | None:
+        if tensor in self._ahead:
+            return self.grid(self._ahead[tensor])
         name, viewed = tensor, False
         while name not in self.graph.scalings and name in self.source:
             name, viewed = self.source[name], True
@@ -153,6 +179,8 @@ class Meaning:
     def is_stored_as_declared(self, tensor: str) -> bool:
         """Whether a tensor holds what the network says, and no integers in place of its floats."""
         name = tensor
+        if name in self._ahead:
+            return False
         while name not in self.graph.scalings and name in self.source:
             name = self.source[name]
         if name in self.graph.scalings:

@@ -20,7 +20,7 @@ from weft.execute.reference import Refused, drawn, values
 from weft.execute.tile import Tile
 from weft.execute.values import Array, Memories, Numbers, Poisoned
 from weft.model.schedule import Schedule, Task, Transfer
-from weft.model.workload import MAC_KINDS, Op, Workload
+from weft.model.workload import Op, Workload
 from weft.read.onnx.graph import Graph
 
 Status = Literal["exact", "close", "failed", "not-run"]
@@ -57,11 +57,12 @@ def not_run(reason: str) -> Numerics:
 
 @dataclass(slots=True)
 class _Compared:
-    """One tensor against ONNX Runtime's, box by box."""
+    """One tensor against ONNX Runtime's, box by box; `exact`: its integers must be equal."""
 
     op: Op
     integers: bool
     largest: float
+    exact: bool = False
     elements: int = 0
     different: int = 0
     error: float = 0.0
@@ -89,17 +90,10 @@ class _Compared:
             return True
         if not self.integers:
             return self.error <= CLOSE * self.largest
-        if self.error > 1 or _is_exact(self.op):
+        if self.error > 1 or self.exact:
             return False
         share = _SOFTMAX if self.op.kind == "softmax" else _FEW
         return self.different <= max(1, int(share * self.elements))
-
-
-def _is_exact(op: Op) -> bool:
-    """Ops whose integers must be equal: products and maxima, and what moves them."""
-    if op.kind in MAC_KINDS:
-        return True
-    return op.kind == "copy" or op.onnx in ("MaxPool", "GlobalMaxPool", "QuantizeLinear")
 
 
 @dataclass(slots=True)
@@ -142,6 +136,8 @@ class _Pass:
             else:
                 self._move(memories, event)
         self._come_home(memories)
+        for item in (*self.compared.values(), *self.outputs.values()):
+            item.exact = item.op.name not in self.arithmetic.inexact
 
     def _initial(self, tensor: str) -> Array | None:
         """An input or a weight; None for anything else, which something has to make first."""
