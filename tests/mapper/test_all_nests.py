@@ -17,7 +17,7 @@ from tests.oracles.brute import Nests
 from tests.oracles.smalls import FEATURES, LEAST, QUOTA, Case, Dataflow, case, drawn, features
 from weft.cost import price
 from weft.cost.legal import broken
-from weft.mapper import Objective, best_mapping, solve
+from weft.mapper import Mapped, Objective, best_mapping, solve
 from weft.mapper.runs import reuses_halos
 from weft.mapper.solve import value
 from weft.model.mapping import Mapping, Problem
@@ -137,6 +137,20 @@ def test_bounds_near_a_known_mapping_leave_the_best_of_all_nests_in(monkeypatch:
     """The coarsest lattice gives the mapping to beat, so that the whole one is searched with joint bounds."""
     monkeypatch.setattr(solve, "RUNGS", (1,))
     compare(range(FEW // 2))
+
+
+@pytest.mark.parametrize("beam", [1, 2])
+def test_a_narrow_beam_gives_a_mapping_at_its_price_and_a_bound_below_all_nests(beam: int) -> None:
+    """Of both problems it finds nests better than its labels say: tiles rest longer than where they were cut."""
+    for made in (case(10_011), case(10_027)):
+        for objective in OBJECTIVES:
+            found, best = best_mapping(made.problem, objective, beam=beam), made.nests.best(objective)
+            assert best is not None
+            assert isinstance(found, Mapped)
+            assert found.price == price(made.problem, found.mapping)
+            assert broken(made.problem, found.mapping) == []
+            assert found.bound <= best[0] * (1 + SAME)
+            assert best[0] * (1 - SAME) <= value(found.price, objective)[0]
 
 
 def test_a_free_dataflow_is_the_best_of_all_nests_of_all_choices() -> None:

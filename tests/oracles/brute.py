@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from tests.oracles.loops import Run, _pj_per_operation, _Sums
+from tests.oracles.loops import Run, Transfer, _pj_per_operation, _Sums
 from tests.oracles.nests import interleavings, rest_chains
 from tests.oracles.world import (
     GHZ,
@@ -98,8 +99,10 @@ def all_nests(problem: Problem, spatial: tuple[Unroll, ...], sizes: Sizes) -> Ne
     capacity = np.array([free.get(name, problem.chip.memory(name).size_bits) for name in memories], float)
     resources = _resources(problem)
     values, rooms = [], []
+    known: _Known = ({}, {})
     for bare in orders(sizes):
-        parts = [_ways(problem, replace(bare, spatial=spatial), name, memories, resources) for name in _names(problem)]
+        run = _run(problem, replace(bare, spatial=spatial), known)
+        parts = [_ways(run, name, memories, resources) for name in _names(problem)]
         total = parts[0]
         for part in parts[1:]:
             total = (total[:, None, :] + part[None, :, :]).reshape(-1, total.shape[1])
@@ -125,22 +128,38 @@ def _resources(problem: Problem) -> list[str]:
     return ports + [f"{link.name}{way}" for link in chip.links for way in ("", "<", ">")]
 
 
-def _ways(problem: Problem, bare: Mapping, name: str, memories: list[str], resources: list[str]) -> Floats:
-    """float64[ways, 3 + M + R] of one operand: energy, exposed, ends, room of each memory, busy of each resource."""
-    chip = problem.chip
+_Known = tuple[dict[Any, int], dict[Any, Any]]
+"""What iterations touch, and which are held where: the same for all orders of loops under one spatial choice."""
+
+
+def _run(problem: Problem, bare: Mapping, known: _Known) -> Run:
+    """The loops of a nest, run once, whatever rests where."""
     loops = len(bare.loops)
-    tops = tuple(Rest(other, problem.setting.of(other)[-1].memory, loops) for other in _names(problem))
+    tops = tuple(Rest(name, problem.setting.of(name)[-1].memory, loops) for name in _names(problem))
     run = Run(problem, replace(bare, rests=tops))
+    run._elements, run._iterations = known
+    return run
+
+
+def _ways(run: Run, name: str, memories: list[str], resources: list[str]) -> Floats:
+    """float64[ways, 3 + M + R] of one operand: energy, exposed, ends, room of each memory, busy of each resource.
+
+    What crosses a cut, and what it takes below, is counted once for each position that the cut is raised to.
+    """
+    problem, loops = run.problem, len(run.mapping.loops)
     operand = next(item for item in problem.op.operands if item.name == name)
     places = {place.memory: place for place in problem.setting.of(name)}
     known: dict[tuple[object, ...], tuple[float, float, float, dict[str, int]]] = {}
+    room: dict[tuple[object, ...], int] = {}
     rows: list[Floats] = []
     for rests in rest_chains(name, problem.setting.of(name), loops):
         run.chain[name] = [places[rest.memory] for rest in rests]
         run.inside[name] = [rest.inside for rest in rests]
+        at = [run.position(operand, cut) for cut in range(len(rests))]
         row = np.zeros(3 + len(memories) + len(resources))
         for cut in range(len(rests)):
-            key = (cut == 0, cut == 1, rests[cut].memory, *(rests[cut - 1 : cut] or ()))
+            below = rests[cut - 1].memory if cut else ""
+            key = (cut == 1, below, rests[cut].memory, at[cut])
             if key not in known:
                 known[key] = _cut(run, problem, name, cut)
             energy, exposed, ends, busy = known[key]
@@ -148,18 +167,29 @@ def _ways(problem: Problem, bare: Mapping, name: str, memories: list[str], resou
             for resource, cycles in busy.items():
                 row[3 + len(memories) + resources.index(resource)] += cycles
             if cut:
-                below = rests[cut - 1].memory
-                row[3 + memories.index(below)] += run.room(operand, cut)
-        if chip.core(problem.setting.core).systolic is not None and operand.slot == run.core.systolic.stationary:  # type: ignore[union-attr]
+                held = (below, at[cut], at[cut - 1])
+                if held not in room:
+                    room[held] = run.room(operand, cut)
+                row[3 + memories.index(below)] += room[held]
+        if problem.core.systolic is not None and operand.slot == problem.core.systolic.stationary:
             row[1] += run.skew()
         rows.append(row)
     return np.stack(rows)
 
 
 def _cut(run: Run, problem: Problem, name: str, cut: int) -> tuple[float, float, float, dict[str, int]]:
+    """Energy, exposed cycles, those at the end, busy cycles of what crosses a cut; like transfers are booked once."""
     operand = next(item for item in problem.op.operands if item.name == name)
     chip, sums = problem.chip, _Sums()
-    times = [run.book(operand, cut, transfer, sums) for transfer in run.transfers(operand, cut)]
+    crossing = list(run.transfers(operand, cut))
+    time_of: dict[Transfer, int] = {}
+    for transfer, times in Counter(crossing).items():
+        one = _Sums()
+        time_of[transfer] = run.book(operand, cut, transfer, one)
+        for flow, counted in one.flows.items():
+            sums.flows[flow] = [a + times * b for a, b in zip(sums.flows[flow], counted, strict=True)]
+        for resource, cycles in one.busy.items():
+            sums.busy[resource] += times * cycles
     energy = 0.0
     for (_, _, where, port_name, flow), (bits, accesses, _) in sums.flows.items():
         if flow == "link":
@@ -171,9 +201,10 @@ def _cut(run: Run, problem: Problem, name: str, cut: int) -> tuple[float, float,
         energy += accesses * port.access_bits / port.bandwidth_bits * per_access
     if cut == 0:
         return energy, 0.0, 0.0, dict(sums.busy)
-    ends = times[-1] if operand.slot == "O" else times[0]
+    ends = time_of[crossing[-1 if operand.slot == "O" else 0]]
+    waited = sum(time_of[transfer] for transfer in crossing) - ends
     single = chip.memory(run.chain[name][cut - 1].memory).buffering == "single"
-    return energy, float(sum(times) - ends if single else 0), float(ends), dict(sums.busy)
+    return energy, float(waited if single else 0), float(ends), dict(sums.busy)
 
 
 def random_op(rng: random.Random) -> Op:
