@@ -6,6 +6,9 @@ import sys
 
 import pytest
 
+from weft.execute.addresses import Fragmentation
+from weft.run import result
+
 RUN = ("run", "resnet8", "--chip", "tpu_like", "--budget", "2")
 
 
@@ -86,3 +89,10 @@ def test_the_default_budget_is_the_schedulers() -> None:
     from weft.schedule.solve import BUDGET
 
     assert inspect.signature(command).parameters["budget"].default == BUDGET
+
+
+def test_memories_in_which_boxes_would_have_to_be_moved_are_named(weft, monkeypatch):
+    placed = (Fragmentation("dram", 8, 16, 16), Fragmentation("core0.sram", 8, 17, 16))
+    monkeypatch.setattr(result, "fragmentation", lambda schedule, chip: placed)
+    lines = [line.rstrip() for line in weft("run", "resnet8", "--chip", "tpu_like", "--budget", "1").out.splitlines()]
+    assert "Memories (boxes fit only where they may be split or moved: core0.sram)" in lines

@@ -149,7 +149,9 @@ def _links(screen: Console, result: RunResult) -> None:
 
 
 def _memories(screen: Console, result: RunResult) -> None:
-    reach = {found.memory: found.reach_bits for found in result.fragmentation()}
+    placed = result.fragmentation()
+    reach = {found.memory: found.reach_bits for found in placed}
+    beyond = [found.memory for found in placed if not found.fits]
     sizes = {memory.name: memory.size_bits for memory in result.chip.memories}
     rows = [
         (memory, size(bits), size(reach.get(memory, 0)), size(sizes[memory]), percent(bits / sizes[memory]))
@@ -157,5 +159,7 @@ def _memories(screen: Console, result: RunResult) -> None:
     ]
     unused = idle(result.chip)
     title = "Memories" + (f" (in no core's levels, so nothing lies there: {several(unused)})" if unused else "")
+    if beyond:
+        title += f" (boxes fit only where they may be split or moved: {several(beyond)})"
     columns = (Column("peak", True), Column("first fit", True), Column("size", True), Column("full", True))
     table(screen, (Column("memory"), *columns), rows, title)
