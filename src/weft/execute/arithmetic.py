@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import onnx.numpy_helper
 
-from weft.execute import moves, products, windows
+from weft.execute import attentions, moves, picks, products, resizes, rotaries, windows
 from weft.execute.meaning import Grid, Meaning
 from weft.execute.nodes import Evaluator, NoArithmetic
 from weft.execute.tile import Tile
@@ -51,6 +51,7 @@ class Arithmetic:
         self.meaning = meaning
         self._evaluators: dict[tuple[str, str], Evaluator] = {}
         self.inexact: set[str] = set()
+        self.mixing: dict[str, list[Array | None]] = {}
 
     def lacks(self, op: Op) -> str | None:
         """Why an op cannot be computed; None where it can."""
@@ -150,12 +151,16 @@ def rule_of(op: Op, meaning: Meaning) -> Rule:
     scattered = any(axis.scattered for operand in op.operands for axis in operand.axes)
     if name == "Gemm" and op.onnx == "Add":
         return _gemm_addend
+    if name == "Attention" and op.kind != "copy":
+        return _attention
     if op.onnx not in (name, meaning.own_node(op).op_type):
         raise NoArithmetic(f"{name} ({op.onnx})")
     if op.kind in MAC_KINDS and name in _PRODUCTS:
         return _product
     if op.kind == "pool" and name in _POOLS:
         return _pool
+    if name in _PICKS:
+        return _pick
     if op.kind == "copy" and len(op.inputs) == 1 and not scattered and name in _MOVES:
         if name != "Pad" or node.text("mode", "constant") == "constant":
             return _move
@@ -456,6 +461,32 @@ def _scatter(arithmetic: Arithmetic, tile: Tile) -> Made:
     return Made(_fitted(tile, arithmetic.evaluate(tile, newer, _inputs(tile), "new")[tile.node_output]))
 
 
+def _attention(arithmetic: Arithmetic, tile: Tile) -> Made:
+    return Made(attentions.attended(tile))
+
+
+def _rotary(arithmetic: Arithmetic, tile: Tile) -> Made:
+    return Made(rotaries.turned(tile))
+
+
+def _pick(arithmetic: Arithmetic, tile: Tile) -> Made:
+    """What is picked or replaced by address stays as it is stored."""
+    grids = [tile.grid(item) for item in tile.op.operands]
+    if any(grid is not None for grid in grids):
+        raise NoArithmetic(f"{tile.node.op_type} of quantised tensors")
+    return Made(picks.picked(tile))
+
+
+def _resize(arithmetic: Arithmetic, tile: Tile) -> Made:
+    """Resize and Upsample, by matrices that are found once for a node."""
+    key = tile.node.name
+    if key not in arithmetic.mixing:
+        shape, result = ([axis.size for axis in item.axes] for item in (tile.op.inputs[0], tile.op.output))
+        inputs = [tile.constant(place) for place in range(1, len(tile.node.inputs))]
+        arithmetic.mixing[key] = resizes.matrices(tile.node, shape, result, inputs)
+    return Made(resizes.resized(tile, arithmetic.mixing[key]))
+
+
 def _sum(arithmetic: Arithmetic, tile: Tile) -> Made:
     """An Einsum of one operand: the sum over the loops that it leaves out."""
     (data,) = tile.op.inputs
@@ -476,6 +507,9 @@ _OWN: dict[str, Rule] = {
     "RMSNormalization": _root_mean_square,
     "GroupNormalization": _group_normalisation,
     "Scatter": _scatter,
+    "Resize": _resize,
+    "Upsample": _resize,
+    "RotaryEmbedding": _rotary,
 }
 """Operators with arithmetic of their own."""
 _PRODUCTS = _names("Conv ConvTranspose Gemm MatMul Einsum")
@@ -484,6 +518,7 @@ _MOVES = _names(
     "Concat Split Slice Pad Expand DepthToSpace SpaceToDepth Tile Trilu Gather ConvTranspose LSTM GRU RNN",
     "RotaryEmbedding Attention",
 )
+_PICKS = _names("GatherND ScatterND")
 _SOFTMAX = _names("Softmax LogSoftmax Hardmax")
 _NODES = _names(
     "Sub Mul Div Pow Mod Min Max Mean Sum PRelu Where And Or Xor Not Equal Greater GreaterOrEqual Less LessOrEqual",

@@ -26,7 +26,7 @@ def is_integer(tile: Tile) -> bool:
 def accumulated(tile: Tile) -> Array:
     """The int32 sums of the products of whole numbers, zero points taken off; exact in float64 on the way."""
     one, other = (_whole(tile, item, place).astype(np.float64) for place, item in enumerate(tile.op.inputs[:2]))
-    return _product(tile, one, other).astype(np.int64).astype(np.int32)
+    return product(tile, one, other).astype(np.int64).astype(np.int32)
 
 
 def _whole(tile: Tile, item: Operand, place: int) -> Array:
@@ -49,11 +49,11 @@ def multiplied(tile: Tile) -> Array:
     wide = np.result_type(one.dtype, other.dtype)
     if (wide.kind == "f" and wide.itemsize < 4) or wide.kind not in "fiu":
         wide = np.dtype(np.float32)
-    return _product(tile, one.astype(wide, copy=False), other.astype(wide, copy=False))
+    return product(tile, one.astype(wide, copy=False), other.astype(wide, copy=False))
 
 
-def _product(tile: Tile, one: Array, other: Array) -> Array:
-    """The box of the output, its axes in their order."""
+def product(tile: Tile, one: Array, other: Array) -> Array:
+    """Two boxes multiplied and summed: the box of the output, its axes in their order."""
     first, second = tile.op.inputs[:2]
     out = tile.output_dims
     batch = [dim for dim in out if dim in first.dims and dim in second.dims]
