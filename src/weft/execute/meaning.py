@@ -61,13 +61,16 @@ class Meaning:
         self.tensors = {tensor.name: tensor for tensor in workload.tensors}
         self.source = {view.tensor: view.source for view in workload.views}
         self._grids: dict[str, Grid | None] = {}
+        self._twins: dict[str, Node] = {}
         self._ahead = dict(self._quantised_ahead())
 
     def node(self, op: Op) -> Node:
         """The node that an op stands for; of an operator on integers, its float twin."""
-        node = self.nodes[op.nodes[0]]
-        twin = twin_of(node)
-        return node if twin is None else as_twin(node, twin)
+        name = op.nodes[0]
+        if name not in self._twins:
+            twin = twin_of(self.nodes[name])
+            self._twins[name] = self.nodes[name] if twin is None else as_twin(self.nodes[name], twin)
+        return self._twins[name]
 
     def own_node(self, op: Op) -> Node:
         """The node as the file has it."""

@@ -69,15 +69,16 @@ class _Compared:
 
     def take(self, array: Array, reference: Array) -> None:
         self.elements += array.size
-        same = array == reference
-        if not self.integers:
-            same |= (array != array) & (reference != reference)
-        self.different += int(array.size - np.count_nonzero(same))
-        if not same.all():
-            wide = np.float64 if not self.integers else np.int64
-            with np.errstate(all="ignore"):
-                gap = np.abs(array.astype(wide) - reference.astype(wide))[~same]
-            self.error = max(self.error, float(np.nan_to_num(gap, nan=np.inf).max()))
+        wide = np.int64 if self.integers else np.result_type(array.dtype, np.float32)
+        with np.errstate(all="ignore"):
+            gap = np.abs(array.astype(wide) - reference.astype(wide))
+        if not array.size or not gap.any():
+            return
+        if not np.isfinite(gap.max()):  # equal infinities, and NaN in both, are equal
+            same = (array == reference) | ((array != array) & (reference != reference))
+            gap = np.where(same, 0, np.nan_to_num(gap, nan=np.inf))
+        self.different += int(np.count_nonzero(gap))
+        self.error = max(self.error, float(gap.max()))
 
     @property
     def share(self) -> float:

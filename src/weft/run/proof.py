@@ -81,7 +81,7 @@ def executed(
     """
     if how == "off":
         return not_run("left out by --numerics off")
-    needed = seconds(workload)
+    needed = seconds(workload, len(solution.schedule.tasks))
     if how == "auto" and needed > MOST_SECONDS:
         return not_run(f"it would take some {needed:.0f} s; --numerics on runs it")
     source = with_values(model)
