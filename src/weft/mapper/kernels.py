@@ -96,7 +96,7 @@ def search(
     narrow: int,
     limit: float,
     num_resources: int,
-) -> tuple[int, Floats, Ints, int, float, float]:
+) -> tuple[int, Ints, int, float, float]:
     """Best chain of cuts.
 
     A node is (state, stage); a stage says for each operand which place its tile has reached. Labels move to a larger
@@ -117,9 +117,9 @@ def search(
         beam: most labels of a node, 0 for any number, but `narrow` once `patience` labels were compared.
         most: labels of all nodes together.
         limit: prune above this.
-    Returns: (record of the best label or -1; that label; int64[., 3] of each record: the one before, the cut closed,
-            the state; labels made; its objective; the least that a label which was left out for want of room could
-            have led to: both infinite where there is none).
+    Returns: (record of the best label or -1; int64[., 3] of each record: the one before, the cut closed, the state;
+            labels made; its objective; the least that a label which was left out for want of room could have led to:
+            both infinite where there is none).
     """
     num_stages = stage_digits.shape[0]
     num_states = row_of.shape[1]
@@ -185,13 +185,13 @@ def search(
         floor = min(floor, lost)
     best = head[head.size - 1]
     if not best:
-        return -1, start, history, counts[MADE], np.inf, floor
+        return -1, history, counts[MADE], np.inf, floor
     here = follows[best]
     while here:
         if (keys[here, 0], keys[here, 1]) < (keys[best, 0], keys[best, 1]):
             best = here
         here = follows[here]
-    return records[best], labels[best].copy(), history, counts[MADE], keys[best, 0], floor
+    return records[best], history, counts[MADE], keys[best, 0], floor
 
 
 @kernel

@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from weft.cost.cuts import cuts
 from weft.cost.kernels import Floats, Ints
 from weft.cost.price import active_pj_per_cycle
 from weft.cost.tables import BUSY, ENDS, EXPOSED, CutTable, Tables, build
@@ -104,14 +105,12 @@ class Found:
     """What one search found.
 
     Args:
-        mapping: the best, or None.     total: what it costs.
-        value:   the objective (infinite where there is none).
+        mapping: the best, or None.     value: its label's objective (infinite where there is none).
         floor:   nothing that the beam left out is better than this (infinite if nothing was left out).
         made:    labels.
     """
 
     mapping: Mapping | None
-    total: Total | None
     value: float
     floor: float
     made: int
@@ -214,7 +213,7 @@ def find(packed: Packed, objective: int, beam: int, limit: float) -> Found:
     Args: objective: its number.   beam: labels kept per node, 0 for all.   limit: what is worse is left out.
     """
     problem, tables = packed.problem, packed.tables
-    record, label, history, made, reached, floor = search(
+    record, history, made, reached, floor = search(
         packed.digits,
         packed.stage_of,
         *packed.grow,
@@ -242,22 +241,40 @@ def find(packed: Packed, objective: int, beam: int, limit: float) -> Found:
         len(tables.resources),
     )
     if record < 0:
-        return Found(None, None, math.inf, floor, made)
+        return Found(None, math.inf, floor, made)
     closed: list[tuple[int, int]] = []
     while record >= 0:
         record, cut, state = history[record].tolist()
         closed.append((cut, state))
     closed.reverse()
-    mapping = _mapping(problem, packed.spatial, tables, packed.nodes, closed)
-    return Found(mapping, _total(packed, label.tolist()), reached, floor, made)
+    return Found(_mapping(problem, packed.spatial, tables, packed.nodes, closed), reached, floor, made)
 
 
-def _total(packed: Packed, label: list[float]) -> Total:
-    """What a label in which every cut is closed says of its mapping."""
-    busy = tuple(zip(packed.tables.resources, label[BUSY:], strict=False))
-    array = packed.compute + label[EXPOSED]
-    latency = max(array, *(cycles for _, cycles in busy)) + label[ENDS]
-    return Total(label[0] + packed.active * latency, latency, array, busy)
+def total(packed: Packed, mapping: Mapping) -> Total:
+    """What the tables say of a mapping whose tile sizes are on the lattice, where no halos are re-used.
+
+    Its tiles may rest longer than a label says that led to it: then it costs less than that label.
+    """
+    lattice, columns = packed.tables.lattice, BUSY + len(packed.tables.resources)
+    by_cut = {(table.operand, table.lower, table.upper): n for n, table in enumerate(packed.tables.cuts)}
+    sums = packed.start[:columns].copy()
+    for cut in cuts(packed.problem, mapping):
+        places = packed.problem.setting.of(cut.operand.name)
+        lower = places.index(cut.lower) if cut.lower else -1
+        number = by_cut[cut.operand.name, lower, places.index(cut.upper)]
+        row = visit = 0
+        for (_, size), sizes, dim in zip(cut.state, lattice.sizes, lattice.dims, strict=True):
+            position = sizes.index(min(size, sizes[-1]))
+            if dim in cut.operand.dims:
+                row = row * len(sizes) + position
+            else:
+                visit = visit * len(sizes) + position
+        sums += packed.tables.cuts[number].cost(np.array([row]), visit)[0]
+    energy, exposed, ends, *busy = sums.tolist()
+    array = packed.compute + exposed
+    latency = max(array, *busy) + ends
+    loads = tuple(zip(packed.tables.resources, busy, strict=True))
+    return Total(energy + packed.active * latency, latency, array, loads)
 
 
 def _skew_of_one_fold(problem: Problem) -> int:

@@ -13,7 +13,7 @@ from weft.cost.tables import BUSY, EXPOSED
 from weft.cost.units import op_pj, passes
 from weft.mapper.fit import fit
 from weft.mapper.kernels import EDP, ENERGY, LATENCY
-from weft.mapper.pack import Packed, Total, find, pack
+from weft.mapper.pack import Packed, Total, find, pack, total
 from weft.mapper.runs import reuses_halos
 from weft.mapper.space import STATE_LIMIT, compute_cycles, fixed_spatial, num_states
 from weft.mapper.spread import FREE_CHOICES, spread
@@ -155,11 +155,11 @@ def best_mapping(
             tight = [answer for answer in answers if isinstance(answer, Infeasible)]
             return min(tight, key=lambda answer: (answer.needs_bits or 0) / (answer.has_bits or 1))
     sizes = "divisors and ceil(n/k)" if run.whole else "a thinned choice of divisors"
-    mapping, total = run.best
+    mapping, sums = run.best
     priced = price(problem, mapping)
     assert not broken(problem, mapping, priced.room), f"{mapping} of {op.name} on {core.name} must keep the rules"
     reached = value(priced, objective)[0]
-    told = value(total, objective)[0]
+    told = value(sums, objective)[0]
     assert math.isclose(reached, told, rel_tol=ROUNDING), f"{mapping} of {op.name}: tables say {told}, not {reached}"
     dataflow = "fixed dataflow"
     floor = min(reached, *run.floors.values())
@@ -209,12 +209,12 @@ class _Run:
         """What a label must not exceed: a tie may pass, in whatever order its terms are summed."""
         return self.reached * (1 + ROUNDING)
 
-    def consider(self, mapping: Mapping, total: Total) -> None:
+    def consider(self, mapping: Mapping, sums: Total) -> None:
         """Keeps a mapping if it is the best so far."""
-        if total.latency_cycles > self.deadline:
+        if sums.latency_cycles > self.deadline:
             return
-        if self.best is None or _better(value(total, self.objective), value(self.best[1], self.objective)):
-            self.best = mapping, total
+        if self.best is None or _better(value(sums, self.objective), value(self.best[1], self.objective)):
+            self.best = mapping, sums
 
     def explore_all(self, choices: tuple[tuple[Unroll, ...], ...], beam: int, states: int) -> None:
         """Searches spatial choices, those with the least bound first, until no bound is below what was reached."""
@@ -268,8 +268,10 @@ class _Run:
         found = find(packed, OBJECTIVES[self.objective], beam, self.limit)
         self.evaluated += found.made
         if found.mapping is not None:
-            # Its tiles may rest longer than its label says, so that it costs less.
-            self.consider(found.mapping, _total(price(self.problem, found.mapping)))
+            # Of loops that re-use halos the tables say too little.
+            reuses = reuses_halos(self.problem)
+            mapping = found.mapping
+            self.consider(mapping, _total(price(self.problem, mapping)) if reuses else total(packed, mapping))
         return max(bound, found.floor)
 
 
