@@ -9,7 +9,7 @@ import itertools
 import math
 from collections import Counter
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from weft.model.mapping import Mapping, Place, Problem
 from weft.model.workload import Axis, Operand
@@ -121,14 +121,16 @@ def profile(axis: Axis, lines: tuple[Line, ...]) -> Profile:
     Source:  docs/cost.md, Instances.
     """
 
-    def touched(steps: tuple[int, ...], coordinates: tuple[int, ...], above: bool) -> frozenset[int]:
+    @cache
+    def touched(steps: tuple[int, ...], coordinates: tuple[int, ...], parts: tuple[int, ...]) -> frozenset[int]:
         sums = {axis.offset}
-        for line, term, step, coordinate in zip(lines, axis.terms, steps, coordinates, strict=True):
-            part = iterations(line, step, coordinate, line.upper if above else line.lower)
-            sums = {base + term.coefficient * x for base in sums for x in part}
+        for line, term, step, coordinate, part in zip(lines, axis.terms, steps, coordinates, parts, strict=True):
+            held = iterations(line, step, coordinate, part)
+            sums = {base + term.coefficient * x for base in sums for x in held}
         return frozenset(index for index in sums if 0 <= index < axis.size)
 
     counts = [math.ceil(line.size / line.tile) for line in lines]
+    sides = tuple(line.lower for line in lines), tuple(line.upper for line in lines)
     extents: list[Counter[int]] = [Counter(), Counter()]
     largest: list[tuple[int, int]] = []
     tile = fresh = 0
@@ -137,15 +139,15 @@ def profile(axis: Axis, lines: tuple[Line, ...]) -> Profile:
         before = tuple(
             step - 1 if line.run and step % line.run else step for step, line in zip(steps, lines, strict=True)
         )
-        for above in (0, 1):
-            across = [line.unrolled // (line.upper if above else line.lower) for line in lines]
+        for above, parts in enumerate(sides):
+            across = [line.unrolled // part for line, part in zip(lines, parts, strict=True)]
             for coordinates in itertools.product(*map(range, across)):
-                elements = touched(steps, coordinates, bool(above))
+                elements = touched(steps, coordinates, parts)
                 moved = len(elements)
                 if not above:
                     tile = max(tile, moved)
                 if before != steps:
-                    moved = len(elements - touched(before, coordinates, bool(above)))
+                    moved = len(elements - touched(before, coordinates, parts))
                     if not above:
                         fresh = max(fresh, moved)
                 if moved:

@@ -39,6 +39,8 @@ class Lattice:
         return np.stack([axis.ravel() for axis in grid], axis=1)
 
 
+Numbers = tuple[int, ...]
+
 WAYS = {"I": 1, "W": 1, "O": 3}
 """Kinds of transfer across a cut: an input comes down; an output goes up finished, goes up and comes down as sums."""
 
@@ -241,7 +243,14 @@ def table_of(
         fresh=shape[:, 3],
         doubled=buffering == "double",
         exposes=inner and buffering == "single",
-        visiting=_visiting(problem, array, lattice, operand, below, above),
+        visiting=_visiting(
+            tuple(
+                (problem.op.size[dim], array.unrolled(dim), below[dim], above[dim], sizes)
+                for dim, sizes in zip(lattice.dims, lattice.sizes, strict=True)
+                if dim not in operand.dims
+            ),
+            output,
+        ),
         moved=moved,
         ways=tuple(ways),
     )
@@ -252,24 +261,19 @@ def _most(rows: Ints, counts: Ints) -> int:
     return int(counts[rows].prod(axis=1).max(initial=1)) if rows.shape[1] else 1
 
 
-def _visiting(
-    problem: Problem,
-    array: Mapping,
-    lattice: Lattice,
-    operand: Operand,
-    below: dict[str, int],
-    above: dict[str, int],
-) -> Visiting:
-    """`cuts.visits` at every choice of sizes of the dims that do not index the operand."""
+@lru_cache(maxsize=2048)
+def _visiting(lines: tuple[tuple[int, int, int, int, Numbers], ...], output: bool) -> Visiting:
+    """`cuts.visits` at every choice of sizes of the dims that do not index the operand; kept: many cuts share it.
+
+    Args: lines: of each such dim its size, how much is unrolled, what an instance below and above serves, its choices.
+    """
     visits = np.ones(1, np.int64)
     every, first, last = (np.ones((1, 2), np.int64) for _ in range(3))
-    for dim, sizes in zip(lattice.dims, lattice.sizes, strict=True):
-        if dim in operand.dims:
-            continue
-        n, unrolled, tiles = problem.op.size[dim], array.unrolled(dim), np.array(sizes, np.int64)
+    for n, unrolled, below, above, sizes in lines:
+        tiles = np.array(sizes, np.int64)
         counts = -(-n // tiles)
         here = np.zeros((3, len(sizes), 2), np.int64)
-        for side, served_part in enumerate((below[dim], above[dim])):
+        for side, served_part in enumerate((below, above)):
             starts = np.arange(unrolled // served_part, dtype=np.int64) * served_part
             at_first = (starts < n).sum()
             at_last = ((counts - 1)[:, None] * tiles[:, None] + starts < n).sum(axis=1)
@@ -278,7 +282,7 @@ def _visiting(
         every, first, last = (
             (so_far[:, None] * new).reshape(-1, 2) for so_far, new in zip((every, first, last), here, strict=True)
         )
-    if operand.slot != "O":
+    if not output:
         return Visiting(visits, visits[:, None], every[:, None])
     repeats = np.stack([np.ones_like(visits), visits - 1, visits - 1], axis=1)
     return Visiting(visits, repeats, np.stack([last, every - last, every - first], axis=1))
@@ -351,9 +355,6 @@ class _Profiles:
     upper: Ints
     upper_count: Ints
     ends: Ints
-
-
-Numbers = tuple[int, ...]
 
 
 @lru_cache(maxsize=2048)

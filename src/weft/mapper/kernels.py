@@ -438,12 +438,54 @@ def remaining(out: Floats, least: Floats, first: Ints, digits: Ints, stage: int,
 
 
 @kernel
-def reachable_least(values: Floats, grow_start: Ints, grow_to: Ints) -> None:
-    """In place, float64[S, F]: the least of each column over a row and all larger ones that lead on from it."""
-    for row in range(values.shape[0] - 1, -1, -1):
-        for g in range(grow_start[row], grow_start[row + 1]):
-            for f in range(values.shape[1]):
-                values[row, f] = min(values[row, f], values[grow_to[g], f])
+def least_to_come(
+    least: Floats,
+    first: Ints,
+    operand: int,
+    num_places: int,
+    last_visit: int,
+    cuts: Ints,
+    terms: Floats,
+    tiles: Ints,
+    factors: Floats,
+    joint: Floats,
+    capacity: Ints,
+    grow_start: Ints,
+    grow_to: Ints,
+    num_resources: int,
+) -> None:
+    """The least that an operand adds once it has reached a place, for each row of its tables.
+
+    Each column by itself, so it is admissible; tiles that alone are more than a memory has are left out. No choice of
+    the dims that do not index the operand costs less than all of each inside: then every tile is visited once. (The
+    array's own cut of an output is closed where nothing is inside.)
+    Args:
+        least:  float64[., 3 + R + K], out, infinite.   first: int64[X, L + 2]: its first row for operand and place.
+        last_visit: the visiting with all of each other dim inside.   grow_start/grow_to: how rows lead on, CSR.
+        The rest as in `search`.
+    """
+    num_rows, columns = grow_start.size - 1, least.shape[1]
+    crossed = np.empty(columns, np.float64)
+    least[first[operand, num_places] : first[operand, num_places] + num_rows] = 0.0
+    for place in range(num_places - 1, -1, -1):
+        here = first[operand, place]
+        for cut in range(cuts.shape[0]):
+            if cuts[cut, OPERAND] != operand or cuts[cut, BELOW] != place:
+                continue
+            memory, after = cuts[cut, MEMORY], first[operand, cuts[cut, ABOVE] + 1]
+            visit = cuts[cut, FIRST_VISIT] + (0 if memory < 0 and cuts[cut, SUMS] else last_visit)
+            for number in range(num_rows if memory >= 0 else 1):
+                row = cuts[cut, FIRST_ROW] + number
+                elements = tiles[row, 0] + (tiles[row, 1] if tiles[row, 2] * factors[visit, 8] > 1 else 0)
+                if memory >= 0 and elements * cuts[cut, WIDTH] > capacity[memory]:
+                    continue
+                crossing(crossed, terms, row, factors, visit, joint, num_resources)
+                for f in range(columns):
+                    least[here + number, f] = min(least[here + number, f], crossed[f] + least[after + number, f])
+        for number in range(num_rows - 1, -1, -1):
+            for g in range(grow_start[number], grow_start[number + 1]):
+                for f in range(columns):
+                    least[here + number, f] = min(least[here + number, f], least[here + grow_to[g], f])
 
 
 @kernel

@@ -14,7 +14,7 @@ from weft.cost.kernels import Floats, Ints
 from weft.cost.price import active_pj_per_cycle
 from weft.cost.tables import BUSY, ENDS, EXPOSED, CutTable, Tables, build
 from weft.cost.units import op_pj, passes
-from weft.mapper.kernels import ENERGY, LATENCY, ROOM, reachable_least, search
+from weft.mapper.kernels import ENERGY, LATENCY, ROOM, least_to_come, search
 from weft.mapper.runs import Nodes, Rows, num_nodes, rows_of, states_of
 from weft.mapper.space import compute_cycles, lattice, successors
 from weft.model.mapping import Loop, Mapping, Problem, Rest, Unroll
@@ -149,23 +149,20 @@ def pack(
         capacity[:] = UNLIMITED
     columns = BUSY + len(tables.resources)
 
-    # Stages: which place each operand has reached, the array being 0.
-    digits = np.array(list(itertools.product(*(range(len(chain) + 1) for chain in places))), np.int64)
-    number = {tuple(row): index for index, row in enumerate(digits.tolist())}
-    depth = max(len(chain) for chain in places)
-    stage_of = np.full((len(digits), len(operands), depth), -1, np.int64)
-    for index, row in enumerate(digits.tolist()):
-        for x in range(len(operands)):
-            for reached in range(row[x], len(places[x])):
-                stage_of[index, x, reached] = number[(*row[:x], reached + 1, *row[x + 1 :])]
-
+    digits, stage_of = stages(tuple(map(len, places)))
     row_of, visit_of = _coordinates(problem, tables)
     nodes, row_of = states_of(sizes, row_of, rows, growth(sizes.sizes))
     visit_of = visit_of[:, nodes.choice]
     compute = compute_cycles(op, spatial) * passes(problem)
     active = active_pj_per_cycle(problem)
     joint = _joint(tables.resources, compute, active, objective, beaten, deadline)
-    least, first_least = _least(problem, tables, rows, capacity, memories, joint)
+    tabled = (
+        _cuts(problem, tables, memories),
+        np.concatenate([_terms(table) for table in tables.cuts]),
+        np.concatenate([_tiles(table) for table in tables.cuts]),
+        np.concatenate([_factors(table) for table in tables.cuts]),
+    )
+    least, first_least = _least(problem, rows, tabled, capacity, joint, len(tables.resources))
     start = np.zeros(columns + len(memories) + 1 + len(joint), np.float64)
     start[0] = op_pj(problem) * op.iterations
     start[2] = problem.core.launch_cycles
@@ -183,10 +180,7 @@ def pack(
         nodes.grow,
         row_of,
         visit_of,
-        _cuts(problem, tables, memories),
-        np.concatenate([_terms(table) for table in tables.cuts]),
-        np.concatenate([_tiles(table) for table in tables.cuts]),
-        np.concatenate([_factors(table) for table in tables.cuts]),
+        *tabled,
         least,
         first_least,
         _comes(problem, digits, memories),
@@ -416,44 +410,28 @@ def _growth_of(tables: Tables, operand: Operand) -> tuple[Ints, Ints]:
 
 
 def _least(
-    problem: Problem, tables: Tables, by_operand: tuple[Rows, ...], capacity: Ints, memories: list[str], joint: Floats
+    problem: Problem,
+    by_operand: tuple[Rows, ...],
+    tabled: tuple[Ints, Floats, Ints, Floats],
+    capacity: Ints,
+    joint: Floats,
+    resources: int,
 ) -> tuple[Floats, Ints]:
     """float64[., 3 + R + K] and int64[X, L + 2]: the least that an operand adds once it has reached a place, by row.
 
-    Each column by itself, so it is admissible; tiles that alone are more than a memory has are left out. No choice of
-    the dims that do not index the operand costs less than all of each inside: then every tile is visited once. (The
-    array's own cut of an output is closed where nothing is inside.)
+    Args: tabled: cuts, terms, tiles and factors, as the search gets them.
     """
-    columns = BUSY + len(tables.resources) + len(joint)
-    depth = max(len(problem.setting.of(operand.name)) for operand in problem.op.operands)
-    first = np.full((len(problem.op.operands), depth + 2), -1, np.int64)
-    parts: list[Floats] = []
+    chains = [problem.setting.of(operand.name) for operand in problem.op.operands]
+    first = np.full((len(chains), max(map(len, chains)) + 2), -1, np.int64)
     made = 0
-    for x, (operand, own) in enumerate(zip(problem.op.operands, by_operand, strict=True)):
-        places = problem.setting.of(operand.name)
-        rows = np.arange(len(own.nodes.choice))
-        reached = {len(places): np.zeros((len(rows), columns), np.float64)}
-        for place in range(len(places) - 1, -1, -1):
-            least = np.full((len(rows), columns), math.inf)
-            for table in own.tables:
-                if table.lower + 1 != place:
-                    continue
-                visit = 0 if table.lower < 0 and operand.slot == "O" else len(table.visiting.visits) - 1
-                cost = table.cost(rows, visit)
-                through = np.concatenate([cost, cost @ joint[:, :-1].T], axis=1) + reached[table.upper + 1]
-                if table.lower < 0:
-                    through[1:] = math.inf
-                else:
-                    bits = table.room(rows, visit) * problem.width(operand.name)
-                    through[bits > capacity[memories.index(places[table.lower].memory)]] = math.inf
-                least = np.minimum(least, through)
-            reachable_least(least, *own.nodes.grow)
-            reached[place] = least
-        for place, least in reached.items():
-            first[x, place] = made
-            made += len(rows)
-            parts.append(least)
-    return np.concatenate(parts), first
+    for x, (places, own) in enumerate(zip(chains, by_operand, strict=True)):
+        first[x, : len(places) + 1] = made + np.arange(len(places) + 1) * len(own.nodes.choice)
+        made += len(own.nodes.choice) * (len(places) + 1)
+    least = np.full((made, BUSY + resources + len(joint)), math.inf)
+    for x, (places, own) in enumerate(zip(chains, by_operand, strict=True)):
+        last_visit = len(own.tables[0].visiting.visits) - 1
+        least_to_come(least, first, x, len(places), last_visit, *tabled, joint, capacity, *own.nodes.grow, resources)
+    return least, first
 
 
 def _comes(problem: Problem, digits: Ints, memories: list[str]) -> Ints:
@@ -464,6 +442,23 @@ def _comes(problem: Problem, digits: Ints, memories: list[str]) -> Ints:
             # A place is filled when the cut above it is closed, while it is the one reached.
             found[digits[:, x] <= number + 1, memories.index(place.memory)] = 1
     return found
+
+
+@lru_cache(maxsize=256)
+def stages(lengths: tuple[int, ...]) -> tuple[Ints, Ints]:
+    """int64[G, X]: which place each operand has reached, the array being 0; int64[G, X, L]: the stage after it reaches
+    a later one, or -1.
+
+    Args: lengths: places of each operand.
+    """
+    digits = np.array(list(itertools.product(*(range(length + 1) for length in lengths))), np.int64)
+    number = {tuple(row): index for index, row in enumerate(digits.tolist())}
+    stage_of = np.full((len(digits), len(lengths), max(lengths)), -1, np.int64)
+    for row, index in number.items():
+        for x, length in enumerate(lengths):
+            for reached in range(row[x], length):
+                stage_of[index, x, reached] = number[(*row[:x], reached + 1, *row[x + 1 :])]
+    return digits, stage_of
 
 
 @lru_cache(maxsize=256)
@@ -503,26 +498,30 @@ def _mapping(
     """
     dims, op = tables.lattice.dims, problem.op
     dims_of = {operand.name: operand.dims for operand in op.operands}
-    states = tables.lattice.states()
-    here, next_one = states[0], -1
+    sizes = tables.lattice.sizes
+    shape = tuple(map(len, sizes))
+    here, next_one = tuple(options[0] for options in sizes), -1
     loops: list[Loop] = []
     rests: list[Rest] = []
     last: frozenset[str] = frozenset()
 
-    def grow(target: Ints) -> None:
+    def at(choice: int) -> tuple[int, ...]:
+        return tuple(options[int(i)] for options, i in zip(sizes, np.unravel_index(choice, shape), strict=True))
+
+    def grow(target: tuple[int, ...]) -> None:
         grown = []
         for d, dim in enumerate(dims):
             if target[d] == here[d]:
                 continue
-            whole = target[d] == states[-1][d]
+            whole = target[d] == sizes[d][-1]
             factor = math.ceil(op.size[dim] / here[d]) if whole else target[d] // here[d]
             grown.append(Loop(dim, int(factor)))
         loops.extend(sorted(grown, key=lambda loop: (loop.dim in last, dims.index(loop.dim))))
 
     for cut, node in [*closed, (-1, len(nodes.choice) - 1)]:
-        target = states[nodes.choice[node]]
-        if next_one >= 0 and (target != here).any():
-            ahead = states[nodes.choice[next_one]]
+        target = at(nodes.choice[node])
+        if next_one >= 0 and target != here:
+            ahead = at(nodes.choice[next_one])
             grow(ahead)
             here = ahead
         grow(target)

@@ -53,6 +53,12 @@ class Nodes:
     grow: Growth
 
 
+def plain_nodes(grow: Growth) -> Nodes:
+    """Choices that grow as given, where no loop next makes a difference."""
+    every = np.arange(len(grow[0]) - 1)
+    return Nodes(every, every, np.full_like(every, -1), grow)
+
+
 def nodes(grow: Growth, choice: Ints, then: Ints) -> tuple[Nodes, Ints]:
     """Choices that grow as given, and further nodes, from `choice` to `then` each; with the numbers of these."""
     start, to = grow
@@ -132,6 +138,8 @@ def rows_of(problem: Problem, spatial: tuple[Unroll, ...], tables: Tables, opera
                 source.append(rows[here] + len(differs) * len(stacked[0]))
         for several, table in zip(stacked, told, strict=True):
             several.append(table)
+    if not kept:
+        return Rows(plain_nodes(grow), tuple(plain), {})
     found, numbers = nodes(grow, np.concatenate(choice), np.concatenate(then))
     take = found.choice.copy()
     take[numbers] = np.concatenate(source)
@@ -147,6 +155,8 @@ def states_of(lattice: Lattice, row_of: Ints, rows: tuple[Rows, ...], grow: Grow
 
     Args: row_of: int64[X, S]: each state's choice of the sizes of an operand's dims.   grow: how states lead on.
     """
+    if not any(item.at for item in rows):
+        return plain_nodes(grow), row_of
     of_plain = np.stack([item.nodes.plain[row] for item, row in zip(rows, row_of, strict=True)])
     choice, then, own = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros((len(rows), 0), np.int64)]
     for step in dict.fromkeys(step for item in rows for step in item.at):
