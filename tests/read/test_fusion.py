@@ -38,8 +38,8 @@ placements:
     assert settled(tmp_path, text) == Fusion(
         (Together(("conv",)), Together(("stage1.conv1", "stage1.conv2", "stage1.add"), "OY", 4)),
         (
-            Spot("conv", ("core0", "core1"), "K"),
-            Spot("stage1.add", ("simd",), None, True),
+            Spot("conv", ("core0", "core1"), (("K", 2),)),
+            Spot("stage1.add", ("simd",), (), True),
             Spot("dense", ("core2",)),
         ),
     )
@@ -55,7 +55,10 @@ def test_json_says_the_same(tmp_path):
     "fusion",
     [
         Fusion((Together(("conv", "stage1.conv1"), "OX", 3), Together(("stage1.conv2",), None, 1))),
-        Fusion((), (Spot("conv", ("core0", "core2", "core1"), "OY"), Spot("dense", ("core3", "core1"), None, True))),
+        Fusion(
+            (), (Spot("conv", ("core0", "core2", "core1"), (("OY", 3),)), Spot("dense", ("core3", "core1"), (), True))
+        ),
+        Fusion((), (Spot("conv", ("core0", "core2", "core1", "core3"), (("K", 2), ("OY", 2))),)),
     ],
 )
 def test_the_text_form_parses_back(tmp_path, fusion):
@@ -151,6 +154,23 @@ ERRORS = {
     "a split along what is summed": (
         "placements:\n  conv: {cores: [core0, core1], dim: C}\n",
         "f.yaml:2 placement 'conv': dim must be one of K, OY, OX, along which 'conv' may be cut, not 'C'",
+    ),
+    "a split along two dims that makes too few parts": (
+        "placements:\n  conv: {cores: [core0, core1, core2], split: [K/2, OX/2]}\n",
+        "f.yaml:2 placement 'conv': split must make as many parts as cores, which are 3, not 4",
+    ),
+    "a split twice along one dim": (
+        "placements:\n  conv: {cores: [core0, core1, core2, core3], split: [K/2, K/2]}\n",
+        "f.yaml:2 placement 'conv': split must name dims of K, OY, OX, along which 'conv' may be cut, once each, "
+        "not 'K'",
+    ),
+    "a split that is none": (
+        "placements:\n  conv: {cores: [core0, core1], split: [K]}\n",
+        "f.yaml:2 placement 'conv': split must name dims and ways such as K/2, not 'K'",
+    ),
+    "a split said twice": (
+        "placements:\n  conv: {cores: [core0, core1], dim: K, split: [K/2]}\n",
+        "f.yaml:2 placement 'conv': split must go without dim, and both are given; dim: K is split: [K/2] on two cores",
     ),
     "a stream that is no truth": (
         "placements:\n  conv: {cores: [core0], stream: 3}\n",

@@ -14,6 +14,7 @@ from weft.model.schedule import Infeasible
 from weft.model.workload import Workload
 from weft.run.proof import prove
 from weft.schedule import GOALS, Goal, Solution, solve
+from weft.schedule.choices import choices_of
 from weft.schedule.design import Composer
 from weft.schedule.fabric import Fabric
 from weft.schedule.recipes import Recipes
@@ -77,7 +78,7 @@ def test_a_result_is_no_worse_than_any_start_by_its_own_measure(goal: Goal, size
     workload, chip = residual(), quad(size, 64)
     mapper = Mapper(workload, chip, "edp" if goal == "memory" else goal, "fixed", quick=True)
     composer = Composer(workload, chip, Recipes(mapper))
-    known = [figures(composer, number)[0] for number in range(len(workload.ops))]
+    known = [figures(composer, number, choices_of(mapper, op))[0] for number, op in enumerate(workload.ops)]
     search = Search(composer, Fabric(chip, {1, 2, 3, 4}), [[it.choice for it in found] for found in known], goal, 100)
     trials = [trial for start in starts(known, keys(goal)) if (trial := search.attempt(start)) is not None]
     assert trials

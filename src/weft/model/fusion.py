@@ -27,13 +27,13 @@ class Spot:
     Args:
         op:     its name.
         cores:  one or several.
-        dim:    along which its tiles are split over the cores; None: its steps take the cores in turn.
+        split:  (dim, ways) along which its tiles are split over the cores; empty: its steps take the cores in turn.
         stream: whether its operands pass by while it runs.
     """
 
     op: str
     cores: tuple[str, ...]
-    dim: str | None = None
+    split: tuple[tuple[str, int], ...] = ()
     stream: bool = False
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -48,7 +49,9 @@ def read_fusion(path: Path, workload: Workload, chip: Chip) -> Fusion:
             assert given is not None
             if name not in numbers:
                 raise _unknown(name, workload, given.where("placements", name))
-            spots.append(_spot(Part(item, f"placement '{name}'", ("cores", "dim", "stream")), workload, name, chip))
+            spots.append(
+                _spot(Part(item, f"placement '{name}'", ("cores", "dim", "split", "stream")), workload, name, chip)
+            )
     problems.settle()
     groups.sort(key=lambda group: numbers[group.ops[0]])
     spots.sort(key=lambda spot: numbers[spot.op])
@@ -107,7 +110,31 @@ def _spot(part: Part, workload: Workload, name: str, chip: Chip) -> Spot:
     dim = _dim(part, "dim", op) if part.has("dim") else None
     if dim is not None and len(cores) == 1:
         raise part.error("dim", f"dim must go with several cores, not with '{cores[0]}' alone", "leave it out")
-    return Spot(name, tuple(cores), dim, part.truth("stream"))
+    if dim is not None and part.has("split"):
+        raise part.error(
+            "split", "split must go without dim, and both are given", "dim: K is split: [K/2] on two cores"
+        )
+    split = _split(part, op, len(cores)) if part.has("split") else ((dim, len(cores)),) if dim else ()
+    return Spot(name, tuple(cores), split, part.truth("stream"))
+
+
+def _split(part: Part, op: Op, cores: int) -> tuple[tuple[str, int], ...]:
+    """Ways along several dims, as many parts as cores."""
+    found: list[tuple[str, int]] = []
+    for word in part.words("split"):
+        dim, _, ways = word.partition("/")
+        if not ways.isdecimal() or int(ways) < 1:
+            raise part.error("split", f"split must name dims and ways such as K/2, not '{word}'")
+        if dim not in op.cuttable or dim in dict(found):
+            dims = ", ".join(op.cuttable)
+            raise part.error(
+                "split", f"split must name dims of {dims}, along which '{op.name}' may be cut, once each, not '{dim}'"
+            )
+        found.append((dim, int(ways)))
+    parts = math.prod(ways for _, ways in found)
+    if parts != cores:
+        raise part.error("split", f"split must make as many parts as cores, which are {cores}, not {parts}")
+    return tuple(found)
 
 
 def _dim(part: Part, key: str, op: Op) -> str:
@@ -142,7 +169,8 @@ def fusion_text(fusion: Fusion, title: str = "") -> str:
         lines.append("placements:")
     for spot in fusion.placements:
         parts = [f"cores: {_names(spot.cores)}"]
-        parts += [f"dim: {quoted(spot.dim)}"] if spot.dim else []
+        parts += [f"dim: {quoted(dim)}" for dim, _ in spot.split[:1] if len(spot.split) == 1]
+        parts += [f"split: {_names([f'{dim}/{ways}' for dim, ways in spot.split])}"] if len(spot.split) > 1 else []
         parts += ["stream: true"] if spot.stream else []
         lines.append(f"  {quoted(spot.op)}: {{{', '.join(parts)}}}")
     return "\n".join(lines) + "\n"

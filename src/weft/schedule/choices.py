@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -30,6 +31,10 @@ class Choice:
     axis: str | None = None
     steps: int = 1
 
+    def along(self, op: Op) -> Steps:
+        """Its steps as ranges."""
+        return whole_at(0, 1) if self.axis is None else Steps(self.axis, even(op.size[self.axis], self.steps))
+
     def __str__(self) -> str:
         return f"{self.placement}" + (f" in {self.steps} steps of {self.axis}" if self.axis else "")
 
@@ -55,12 +60,32 @@ def placements(op: Op, chip: Chip) -> tuple[Placement, ...]:
         if not cores:
             continue
         found += [Placement((core,)) for core in cores]
-        for ways in sorted({len(cores), 2} - {1}, reverse=True):
-            found += [
-                Placement(cores[:ways], dim) for dim in split_dims(op) if ways <= len(cores) and op.size[dim] >= ways
-            ]
+        for count in widths(len(cores)):
+            found += [Placement(cores[:count], split) for split in splits(op, count)]
         found += [Placement((core,), stream=True) for core in cores]
     return tuple(found)
+
+
+def widths(cores: int) -> tuple[int, ...]:
+    """How many of some like cores an op may be split over: all, half and so on, two; the most first."""
+    found = [cores]
+    while found[-1] > 3:
+        found.append(found[-1] // 2)
+    return tuple(dict.fromkeys([*found, 2])) if cores > 1 else ()
+
+
+def splits(op: Op, count: int) -> Iterator[tuple[tuple[str, int], ...]]:
+    """Ways to split an op in `count` parts: along one dim, or along two in numbers that are near each other."""
+    dims = split_dims(op)
+    for dim in dims:
+        if op.size[dim] >= count:
+            yield ((dim, count),)
+    factors = [(ways, count // ways) for ways in range(2, count // 2 + 1) if count % ways == 0]
+    near = sorted(factors, key=lambda pair: (max(pair), pair))[:2]
+    for first, second in itertools.combinations(dims, 2):
+        for pair in near:
+            if op.size[first] >= pair[0] and op.size[second] >= pair[1]:
+                yield (first, pair[0]), (second, pair[1])
 
 
 def split_dims(op: Op) -> tuple[str, ...]:
@@ -121,8 +146,10 @@ def _first(op: Op, steps: Steps, placement: Placement) -> dict[str, tuple[int, i
     return {name: (int(a), int(b)) for (name, _), (a, b) in zip(op.dims, tiles[-1], strict=True)}
 
 
-def array_time(op: Op, tiles: Counts, cores: Counts, chip: Chip, placement: Placement) -> float:
-    """Base cycles in which the arrays of a placement compute, the busiest one; seen without a mapping."""
+def array_time(op: Op, choice: Choice, chip: Chip) -> float:
+    """Base cycles in which the arrays of a choice compute, the busiest one; seen without a mapping."""
+    placement = choice.placement
+    tiles, cores, _ = tiles_of(op, choice.along(op), placement)
     busy = [0.0] * len(placement.cores)
     for (tile, core), count in _alike(tiles, cores).items():
         device = chip.core(placement.cores[core])

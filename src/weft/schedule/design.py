@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,17 +20,24 @@ class Placement:
 
     Args:
         cores:  one or several.
-        dim:    along which each step is split over the cores.
+        split:  (dim, ways) along which each step is split over the cores, as many parts as cores; empty: a step on
+                one core.
         stream: whether its operands pass by (from and to the outermost memory) while it runs, or rest in the core as
                 far as they fit.
     """
 
     cores: tuple[str, ...]
-    dim: str | None = None
+    split: tuple[tuple[str, int], ...] = ()
     stream: bool = False
 
+    @property
+    def dims(self) -> frozenset[str]:
+        """The dims that are split."""
+        return frozenset(dim for dim, _ in self.split)
+
     def __str__(self) -> str:
-        where = self.cores[0] if self.dim is None else f"{self.dim}/{len(self.cores)} on {self.cores[0]}.."
+        ways = " ".join(f"{dim}/{ways}" for dim, ways in self.split)
+        where = f"{ways} on {self.cores[0]}.." if self.split else self.cores[0]
         return where + (" streamed" if self.stream else "")
 
 
@@ -129,24 +135,27 @@ def tiles_of(op: Op, steps: Steps, placement: Placement) -> tuple[Counts, Counts
         tile = whole.copy()
         if steps.dim is not None:
             tile[at[steps.dim]] = rows
-        if placement.dim is None:
-            # one core, or one core after another
-            tiles.append(tile)
-            cores.append(step % ways)
+        parts = [(tile, step % ways if not placement.split else 0)]
+        for dim, count in placement.split:
+            parts = [
+                (piece, core * count + number)
+                for part, core in parts
+                for number, piece in enumerate(_pieces(part, at[dim], count))
+                if piece is not None
+            ]
+        for piece, core in parts:
+            tiles.append(piece)
+            cores.append(core)
             rounds.append(step)
-            continue
-        start, stop = tile[at[placement.dim]]
-        for number, (low, high) in enumerate(even(int(stop - start), ways)):
-            if high > low:
-                part = tile.copy()
-                part[at[placement.dim]] = (start + low, start + high)
-                tiles.append(part)
-                cores.append(number)
-                rounds.append(step)
     return np.array(tiles), np.array(cores), np.array(rounds)
 
 
-def layer_by_layer(count: int, placements: Sequence[Placement], steps: Sequence[tuple[str | None, int]]) -> Design:
-    """Every op in a group of its own."""
-    groups = tuple(Group((op,), *steps[op]) for op in range(count))
-    return Design(groups, tuple(placements))
+def _pieces(tile: Counts, dim: int, ways: int) -> list[Counts | None]:
+    """A tile in near-equal parts along a dim; None for a part with nothing in it."""
+    start, stop = tile[dim].tolist()
+    pieces: list[Counts | None] = []
+    for low, high in even(stop - start, ways):
+        piece = tile.copy()
+        piece[dim] = (start + low, start + high)
+        pieces.append(piece if high > low else None)
+    return pieces

@@ -20,7 +20,7 @@ class Given:
         self.workload = workload
         number = {op.name: number for number, op in enumerate(workload.ops)}
         self.groups = {tuple(number[name] for name in group.ops): group for group in fusion.groups}
-        self.spots = {number[it.op]: Placement(it.cores, it.dim, it.stream) for it in fusion.placements}
+        self.spots = {number[it.op]: Placement(it.cores, it.split, it.stream) for it in fusion.placements}
 
     def keep(self, design: Design, axis_of: AxisOf, in_steps: InSteps) -> Design:
         """The design with what is settled put in its place.
@@ -86,7 +86,6 @@ def told(workload: Workload, design: Design) -> Fusion:
         for group in design.groups
     )
     spots = tuple(
-        Spot(name, spot.cores, spot.dim if len(spot.cores) > 1 else None, spot.stream)
-        for name, spot in zip(names, design.placements, strict=True)
+        Spot(name, spot.cores, spot.split, spot.stream) for name, spot in zip(names, design.placements, strict=True)
     )
     return Fusion(groups, spots)

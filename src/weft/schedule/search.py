@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -158,14 +159,14 @@ class Search:
         """Dims along which most ops of groups may be split over cores."""
         inside = [op for group in groups if len(group.ops) > 1 for op in group.ops]
         shares = {
-            dim: sum(any(spot.dim == dim for spot in self.places[op]) for op in inside) / len(inside)
+            dim: sum(any(spot.dims == {dim} for spot in self.places[op]) for op in inside) / len(inside)
             for dim in SPLIT_DIMS
         }
         return tuple(dim for dim, share in shares.items() if share > 0.5)
 
     def _along(self, op: int, dim: str, otherwise: Placement) -> Placement:
         """The widest split along a dim, where an op has one."""
-        return next((spot for spot in self.places[op] if spot.dim == dim), otherwise)
+        return next((spot for spot in self.places[op] if spot.dims == {dim}), otherwise)
 
     def _segments(self, spilling: bool) -> tuple[Group, ...]:
         """The workload's ops in groups: each goes on as long as all of it can be cut step by step.
@@ -227,7 +228,7 @@ class Search:
                         bits *= axis.size
                     room[home] = self.chip.memory(home).size_bits
                     if self.workload.root(operand.tensor) in given:
-                        share = len(spot.cores) if spot.dim in operand.dims else 1
+                        share = math.prod(ways for dim, ways in spot.split if dim in operand.dims)
                         held[home] = held.get(home, 0.0) + bits / share
                     elif operand.slot == "O":
                         held[home] = held.get(home, 0.0) + 2 * bits / group.steps / len(spot.cores)

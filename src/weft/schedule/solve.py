@@ -13,13 +13,12 @@ from weft.mapper import Objective
 from weft.model.chip import Chip
 from weft.model.fusion import Fusion
 from weft.model.schedule import Infeasible, Schedule
-from weft.model.workload import Workload
+from weft.model.workload import Op, Workload
 from weft.schedule.bounds import Bounds, bounds
-from weft.schedule.choices import Choice, choices_of
+from weft.schedule.choices import Choice, array_time, choices_of, twins
 from weft.schedule.design import Composer, Design, Group
 from weft.schedule.engine import place
 from weft.schedule.fabric import Fabric
-from weft.schedule.fuse import Steps, even, whole_at
 from weft.schedule.given import Given
 from weft.schedule.plan import Plan
 from weft.schedule.recipes import Recipes
@@ -30,6 +29,10 @@ __all__ = ["BUDGET", "GOALS", "Goal", "Progress", "Solution", "solve"]
 
 BUDGET = 60
 """Whole schedules tried by default (one more is made of the picked options, mapped carefully)."""
+
+
+LIKELY = 10
+"""Choices of an op that are mapped before the search, beside those of single cores; others when it comes to them."""
 
 
 @dataclass(frozen=True)
@@ -87,12 +90,18 @@ def solve(
     objective: Objective = "edp" if goal == "memory" else goal
     composer = Composer(workload, chip, Recipes(Mapper(workload, chip, objective, spatial, quick=True, store=store)))
     known: list[list[Figure]] = []
+    others: list[list[Choice]] = []
     not_mapped: list[Infeasible] = []
     for number, op in enumerate(workload.ops):
         if progress:
             progress("mapping", number, len(workload.ops))
-        found, why = figures(composer, number)
+        likely, later = ranked(op, choices_of(composer.recipes.mapper, op), chip)
+        found, why = figures(composer, number, likely)
+        if not found:
+            found, why = figures(composer, number, later)
+            later = []
         not_mapped += why
+        others.append(later)
         if not found:
             if not chip.cores_for(op.kind):
                 return Infeasible(
@@ -104,11 +113,12 @@ def solve(
         known.append(found)
     map_seconds = time.process_time() - clock
     by = keys(goal)
-    ranked = [sorted(found, key=by[0]) for found in known]
+    promising = [
+        [*(it.choice for it in sorted(found, key=by[0])), *later] for found, later in zip(known, others, strict=True)
+    ]
     fabric = Fabric(chip, set(range(1, len(chip.cores) + 1)))
-    choices = [[it.choice for it in found] for found in ranked]
     given = None if fusion is None else Given(workload, fusion)
-    search = Search(composer, fabric, choices, goal, budget, fuse, progress, given)
+    search = Search(composer, fabric, promising, goal, budget, fuse, progress, given)
     best = search.run(starts(known, by), random.Random(seed))
     if best is None:
         return search.stuck or Infeasible(workload.name, "no start could be scheduled")
@@ -136,15 +146,23 @@ def solve(
     )
 
 
-def figures(composer: Composer, number: int) -> tuple[list[Figure], list[Infeasible]]:
+def ranked(op: Op, choices: Sequence[Choice], chip: Chip) -> tuple[list[Choice], list[Choice]]:
+    """Choices worth a mapping at once, and all others: those on the first of like cores, and the fastest arrays'."""
+    first = {group[0] for group in twins(chip)}
+    times = {choice: array_time(op, choice, chip) for choice in choices}
+    order = sorted(choices, key=times.__getitem__)
+    simple = [it for it in choices if len(it.placement.cores) == 1 and it.placement.cores[0] in first]
+    likely = [*simple, *(it for it in order if it not in simple)][: len(simple) + LIKELY]
+    return likely, [it for it in order if it not in likely]
+
+
+def figures(composer: Composer, number: int, choices: Sequence[Choice]) -> tuple[list[Figure], list[Infeasible]]:
     """What each choice of an op promises, and why others are none."""
-    op = composer.workload.ops[number]
     found: list[Figure] = []
     why: list[Infeasible] = []
     recipes, outermost = composer.recipes, composer.chip.outermost
-    for choice in choices_of(recipes.mapper, op):
-        steps = whole_at(0, 1) if choice.axis is None else Steps(choice.axis, even(op.size[choice.axis], choice.steps))
-        made = composer.cut(number, steps, choice.placement)
+    for choice in choices:
+        made = composer.cut(number, choice.along(composer.workload.ops[number]), choice.placement)
         if isinstance(made, Infeasible):
             why.append(made)
             continue
