@@ -20,12 +20,14 @@ def solved(workload, chip, fusion, budget=12, goal="edp"):
 
 def test_a_settled_group_and_place_stand_in_the_result() -> None:
     net, chip = deep(), quad()
-    fusion = Fusion((Together(("c1", "c2"), "OX", 4),), (Spot("c0", ("b", "d"), "K"), Spot("c3", ("c",), None, True)))
+    fusion = Fusion(
+        (Together(("c1", "c2"), "OX", 4),), (Spot("c0", ("b", "d"), (("K", 2),)), Spot("c3", ("c",), (), True))
+    )
     found = solved(net, chip, fusion)
     said = told(net, found.design)
     assert Together(("c1", "c2"), "OX", 4) in said.groups
-    assert said.placements[0] == Spot("c0", ("b", "d"), "K")
-    assert said.placements[3] == Spot("c3", ("c",), None, True)
+    assert said.placements[0] == Spot("c0", ("b", "d"), (("K", 2),))
+    assert said.placements[3] == Spot("c3", ("c",), (), True)
     assert {task.core for task in found.schedule.tasks if task.op == "c0"} == {"b", "d"}
     assert len([task for task in found.schedule.tasks if task.op == "c2"]) >= 4
 
