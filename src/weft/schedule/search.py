@@ -29,6 +29,9 @@ HOPELESS = 1.02
 FUSED_STEPS = (2, 4, 8, 16, 32, 64)
 """Into how many steps a group may be cut; a start takes the fewest with which its boxes seem to rest on chip."""
 
+MOST_IDLE = 200
+"""Changes in a row that lead to designs tried before, after which a search ends."""
+
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, of)."""
 
@@ -81,18 +84,41 @@ class Search:
             for start in self.fused_starts():
                 if self.best is None or self.tried < self.budget:
                     self.attempt(start)
-        while self.best is not None and self.tried < self.budget:
+        first = self.tried + (self.budget - self.tried) // 3
+        while self.best is not None and self.tried < first:
             before = self.best
             for design in self.neighbours(self.best.design, rng):
                 self.attempt(design)
-                if self.tried >= self.budget or self.best is not before:
+                if self.tried >= first or self.best is not before:
                     break
             if self.best is before:
                 break
+        self._wander(rng)
         return self.best
 
+    def _wander(self, rng: random.Random) -> None:
+        """Late acceptance: one change at random after another, kept if no worse than what was kept some time ago."""
+        if self.best is None:
+            return
+        here = self.best
+        memory = [here.score] * max(4, (self.budget - self.tried) // 16)
+        step = idle = 0
+        while self.tried < self.budget and idle < MOST_IDLE:
+            design = self.changed(here, rng)
+            tried = self.tried
+            trial = self.attempt(design)
+            idle = idle + 1 if self.tried == tried else 0
+            if trial is None:
+                continue
+            if trial.score <= max(here.score, memory[step % len(memory)]):
+                here = trial
+            memory[step % len(memory)] = here.score
+            step += 1
+            if step % (4 * len(memory)) == 0:
+                here = self.best
+
     def attempt(self, design: Design) -> Trial | None:
-        """The whole schedule that a design leads to; None where a tile gets stuck, or it is far behind the best."""
+        """The whole schedule that a design leads to; None where a tile gets stuck, or it was tried before."""
         if self.given is not None:
             design = self.given.keep(design, self.axis_of, self._in_steps)
         if design in self.seen:
@@ -109,9 +135,8 @@ class Search:
         if isinstance(placed, Infeasible):
             self.stuck = placed
             return None
-        if self.best is not None and self.score(placed)[0] > HOPELESS * self.best.score[0]:
-            return None
-        placed = placed.retimed()
+        if self.best is None or self.score(placed)[0] <= HOPELESS * self.best.score[0]:
+            placed = placed.retimed()
         trial = Trial(self.score(placed), design, plan, placed)
         if self.best is None or trial.score < self.best.score:
             self.best = trial
@@ -234,6 +259,72 @@ class Search:
                         held[home] = held.get(home, 0.0) + 2 * bits / group.steps / len(spot.cores)
         return all(bits <= room[home] for home, bits in held.items())
 
+    # -- changes at random -----------------------------------------------------------------------------------------
+
+    def changed(self, trial: Trial, rng: random.Random) -> Design:
+        """A design one change away, two or three now and then; busy ops and what promises most are drawn more often."""
+        design = trial.design
+        for _ in range(rng.choice((1, 1, 1, 2, 3))):
+            if self.fuse and rng.random() < 0.5:
+                design = self._regrouped(design, rng)
+            else:
+                design = self._moved(design, trial.plan, rng)
+        return design
+
+    def _moved(self, design: Design, plan: Plan, rng: random.Random) -> Design:
+        """Another choice for one op; now and then the same split for all of its group."""
+        busy = [sum(plan.recipes[number].duration for number in cut.recipes.tolist()) for cut in plan.cuts]
+        (op,) = rng.choices(range(len(busy)), weights=[1 + cycles for cycles in busy])
+        found = self.choices[op]
+        choice = found[min(len(found) - 1, int(rng.expovariate(0.3)))]
+        group = next(item for item in design.groups if op in item.ops)
+        spots, groups = list(design.placements), design.groups
+        spots[op] = choice.placement
+        if len(group.ops) == 1:
+            alone = Group((op,), choice.axis, choice.steps)
+            groups = tuple(alone if item is group else item for item in groups)
+        elif choice.placement.split and rng.random() < 0.4:
+            for other in group.ops:
+                spots[other] = next(
+                    (spot for spot in self.places[other] if spot.split == choice.placement.split), spots[other]
+                )
+        return Design(groups, tuple(spots))
+
+    def _regrouped(self, design: Design, rng: random.Random) -> Design:
+        """One group joined with the next, cut in two, or in another number of steps."""
+        groups = design.groups
+        at = rng.randrange(len(groups))
+        group, before, after = groups[at], groups[:at], groups[at + 1 :]
+        kind = rng.random()
+        if kind < 0.4 and after:
+            joined = tuple(range(group.ops[0], after[0].ops[-1] + 1))
+            axis = self.axis_of(range(joined[0], joined[-1] + 1))
+            if axis is not None:
+                most = self.workload.ops[joined[-1]].size[axis]
+                steps = min(most, rng.choice((2, 4, 8, 16, max(group.steps, after[0].steps))))
+                return replace(design, groups=(*before, Group(joined, axis, steps), *after[1:]))
+        if kind < 0.65 and len(group.ops) > 1:
+            cut = rng.randrange(1, len(group.ops))
+            halves = tuple(self._again(half, group.steps) for half in (group.ops[:cut], group.ops[cut:]))
+            return replace(design, groups=(*before, *halves, *after))
+        last = self.workload.ops[group.ops[-1]]
+        axes = [group.axis] if group.axis else [dim for dim in ROWS if dim in last.cuttable][:3]
+        if len(group.ops) == 1 and rng.random() < 0.3:
+            axes = [dim for dim in ROWS if dim in last.cuttable][:3]
+        if not axes:
+            return design
+        axis = rng.choice(axes)
+        steps = max(1, min(last.size[axis], int(group.steps * rng.choice((0.5, 0.75, 1.34, 1.5, 2, 4)))))
+        return replace(design, groups=(*before, Group(group.ops, axis if steps > 1 else None, steps), *after))
+
+    def _again(self, ops: tuple[int, ...], steps: int) -> Group:
+        """A part of a group that was cut, in as many steps if it can be."""
+        if len(ops) == 1:
+            choice = self.choices[ops[0]][0]
+            return Group(ops, choice.axis, choice.steps)
+        axis = self.axis_of(range(ops[0], ops[-1] + 1))
+        return Group(ops, axis, min(steps, self.workload.ops[ops[-1]].size[axis]) if axis else 1)
+
     # -- changes ---------------------------------------------------------------------------------------------------
 
     def neighbours(self, design: Design, rng: random.Random) -> Iterator[Design]:
@@ -288,14 +379,7 @@ class Search:
                     for steps in {min(most, steps) for steps in (2, 4, 8, max(group.steps, after[0].steps))}:
                         found.append(replace(design, groups=(*before, Group(tuple(joined), shared, steps), *after[1:])))
             for at in range(1, len(group.ops)):
-                halves = [group.ops[:at], group.ops[at:]]
-                cut = [
-                    Group(half, self.axis_of(range(half[0], half[-1] + 1)), group.steps)
-                    if len(half) > 1
-                    else next(self._apart(Group((half[0], half[0]))))
-                    for half in halves
-                ]
-                cut = [replace(item, steps=1) if item.axis is None else item for item in cut]
+                cut = [self._again(half, group.steps) for half in (group.ops[:at], group.ops[at:])]
                 found.append(replace(design, groups=(*before, *cut, *after)))
             for dim in self._common((group,)) if len(group.ops) > 1 else ():
                 spots = list(design.placements)

@@ -98,7 +98,8 @@ def solve(
         likely, later = ranked(op, choices_of(composer.recipes.mapper, op), chip)
         found, why = figures(composer, number, likely)
         if not found:
-            found, why = figures(composer, number, later)
+            found, more = figures(composer, number, later)
+            why += more
             later = []
         not_mapped += why
         others.append(later)
