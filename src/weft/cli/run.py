@@ -39,7 +39,7 @@ def run(
     dim: o.Dims = None,
     precision: o.PrecisionName = "chip",
     seed: o.Seed = 0,
-    budget: o.Budget = 60,
+    budget: o.Budget = 200,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="The run folder; by default weft-runs/<model>-<chip>-<hash>."),

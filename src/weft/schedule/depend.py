@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from weft.model.workload import SLOTS, Workload
+from weft.model.workload import SLOTS, Tensor, Workload
+from weft.schedule.kernels import CHUNK_BITS
 from weft.schedule.pieces import Cells, Grid, make_grid
 from weft.schedule.places import FIRST, GIVEN, KEPT, SHAPE
 from weft.schedule.plan import Cut
@@ -126,7 +127,8 @@ class Depend:
                 )
                 for index, number in self.touching[name]
             ]
-            grid, ranges = make_grid(tensor.shape, boxes)
+            grid, ranges = make_grid(tensor.shape, [*boxes, _chunks(tensor)])
+            ranges.pop()
             return grid, ranges, grid.volumes() * tensor.bits
 
         return make
@@ -175,3 +177,15 @@ class Depend:
             _, (old, _) = self._kept.popitem(last=False)
             self._size -= sum(map(len, old))
         return made
+
+
+def _chunks(tensor: Tensor) -> Ints:
+    """[chunks, axes, 2]: a weight in slabs along its first axis that is not 1, each of about half a chunk; or none."""
+    axis = next((axis for axis, size in enumerate(tensor.shape) if size > 1), None)
+    if axis is None or tensor.role != "weight" or tensor.size_bits <= CHUNK_BITS:
+        return np.empty((0, len(tensor.shape), 2), np.int64)
+    size = tensor.shape[axis]
+    edges = np.arange(0, size, max(1, CHUNK_BITS // 2 * size // tensor.size_bits))
+    slabs = np.array([tensor.whole()] * len(edges), np.int64)
+    slabs[:, axis, 0], slabs[:, axis, 1] = edges, np.append(edges[1:], size)
+    return slabs

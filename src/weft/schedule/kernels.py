@@ -76,6 +76,10 @@ FAULT_TILE, FAULT_MEMORY, NEEDS, HAS, FAULT_TENSOR, TARGET, FAULT_SLOT = range(7
 QUARTERS = 4
 """A transfer takes all of its way's rate, or 3, 2 or 1 quarters of it where that ends sooner beside what else runs."""
 
+CHUNK_BITS = 1 << 18
+"""What is brought to a memory goes in boxes of not many more bits than this: they fill gaps between what else moves,
+take their room one after another, and give it back so. Weights are cut into pieces of half of it."""
+
 OUTPUT = 2
 """The slot by which data leaves the memory that it was made in (`SLOTS`)."""
 
@@ -401,8 +405,19 @@ def _bring(
     memory = tiles.homes[tiles.tile[now, HOMES] + k]
     number, slot = tiles.operand[operand, 0], tiles.operand[operand, 1]
     found = begin[k + 1] - begin[k]
+    axes = scratch.extent.size
+    for axis in range(axes):
+        scratch.extent[axis] = tiles.touch[row, axes + axis] - tiles.touch[row, axis]
+    memories = ways.between.shape[0]
+    chunk = chunk_bits = across = 0
+    for axis in range(axes):
+        if across == 0 and scratch.extent[axis] > 1:
+            across = found // scratch.extent[axis]
     for i in range(found):
         mask[i] = -1
+        if across > 0 and i % across == 0 and chunk_bits >= CHUNK_BITS:
+            chunk, chunk_bits = chunk + 1, 0
+        chunk_bits += board.piece[scratch.cells[begin[k] + i], PIECE_BITS]
         if board.place[scratch.places[begin[k] + i], HOLDING] < 0:
             source = _source(
                 board.piece, board.place, ways.between, scratch.cells[begin[k] + i], memory, slot, outermost
@@ -410,17 +425,14 @@ def _bring(
             if source < 0:
                 scratch.fault[FAULT_TENSOR] = number
                 return ASK_WAYS if source == -2 else NOT_MADE
-            mask[i] = source
-    axes = scratch.extent.size
-    for axis in range(axes):
-        scratch.extent[axis] = tiles.touch[row, axes + axis] - tiles.touch[row, axis]
+            mask[i] = source + memories * chunk
     first = 0
     while True:
         while first < found and mask[first] < 0:
             first += 1
         if first == found:
             return DONE
-        source = mask[first]
+        source = mask[first] % memories
         take_box(mask, found, first, scratch.extent, scratch.box, scratch.moved)
         _globally(scratch.box, tiles.touch, row)
         ended = _move(ways, board, trace, scratch, room, number, source, memory, slot)

@@ -27,7 +27,7 @@ from weft.schedule.shared import Mapper
 
 __all__ = ["BUDGET", "GOALS", "Goal", "Progress", "Solution", "solve"]
 
-BUDGET = 60
+BUDGET = 200
 """Whole schedules tried by default (one more is made of the picked options, mapped carefully)."""
 
 
