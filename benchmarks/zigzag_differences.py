@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from weft.schedule.options import setting_for
+
 from weft.cost import Price, price
 from weft.cost.legal import broken
 from weft.cost.zigzag import Inexpressible, ZigzagPrice, weft_of, zigzag_price
@@ -25,7 +27,6 @@ from weft.model.zigzag import ZigzagMapping, parse_zigzag
 from weft.read import load
 from weft.read.chip import read_chip
 from weft.read.mappings import read_zigzag_mappings
-from weft.schedule.options import setting_for
 
 ROOT = Path(__file__).parents[1]
 CHIP = "tpu_like"
