@@ -231,6 +231,10 @@ BROKEN: dict[str, tuple[set[str], tuple[Edit, ...]]] = {
         {TASK_MAKES, HOLD},
         (residency(9, memory="m0"),),
     ),
+    "what a task writes is of another tensor, and of another rank": (
+        {TASK_MAKES, ONE_MAKER},
+        (writes(3, residencies=(2,)),),
+    ),
     "what a task writes is held in part": (
         {TASK_MAKES, HOLD},
         (residency(5, box=((0, 4), (0, 3)), bits=96),),

@@ -182,9 +182,10 @@ def tasks_make_their_residencies(case: Case) -> Facts:
             found = (residency.tensor, residency.memory, residency.start, residency.valid_from)
             wanted = (use.tensor, use.memory, task.start, task.end)
             yield None if found == wanted else _unlike(kept_as(residency), residency, wanted)
+        pieces = [residency.box for residency in made if residency.tensor == use.tensor]
         wanted_volume = sum(volume(box) for box in use.boxes)
-        found_volume = sum(volume(residency.box) for residency in made)
-        missing = missing_volume(use.boxes, [residency.box for residency in made])
+        found_volume = sum(volume(box) for box in pieces)
+        missing = missing_volume(use.boxes, pieces)
         if not missing and found_volume == wanted_volume:
             yield None
         else:

@@ -130,7 +130,8 @@ def tasks_make_their_residencies(case: PackedCase) -> Found:
     use = case.writes[makers]
     fits = (held.tensor[rows] == uses.tensor[use]) & (held.memory[rows] == uses.memory[use])
     fits &= (held.start[rows] == tasks.start[makers]) & (held.valid_from[rows] == tasks.end[makers])
-    partly = not_made(case.writes, uses.boxes_first, uses.box, uses.held_first, case.held, held.box)
+    of_uses = (uses.tensor, uses.boxes_first, uses.box, uses.held_first, case.held)
+    partly = not_made(case.writes, *of_uses, held.tensor, held.box)
     return Found(len(rows) + case.num_tasks, np.concatenate((makers[~fits], np.flatnonzero(partly))))
 
 

@@ -270,17 +270,28 @@ def not_held(
 
 
 @kernel
-def not_made(uses: Large, boxes_first: Large, box: Small, held_first: Large, held: Large, its_box: Small) -> Marks:
-    """Uses whose boxes are not exactly those of the residencies that they make."""
+def not_made(
+    uses: Large,
+    tensor: Small,
+    boxes_first: Large,
+    box: Small,
+    held_first: Large,
+    held: Large,
+    of_tensor: Small,
+    its_box: Small,
+) -> Marks:
+    """Uses whose boxes are not exactly those of the residencies of their tensor that they make."""
     found = np.zeros(len(uses), np.bool_)
     for row in range(len(uses)):
         use = uses[row]
         written = made = shared = np.int64(0)
-        for at in range(held_first[use], held_first[use + 1]):
-            made += common(its_box, held[at], its_box, held[at])
         for place in range(boxes_first[use], boxes_first[use + 1]):
             written += common(box, place, box, place)
-            for at in range(held_first[use], held_first[use + 1]):
+        for at in range(held_first[use], held_first[use + 1]):
+            if of_tensor[held[at]] != tensor[use]:
+                continue
+            made += common(its_box, held[at], its_box, held[at])
+            for place in range(boxes_first[use], boxes_first[use + 1]):
                 shared += common(box, place, its_box, held[at])
         found[row] = made != written or shared < written
     return found
