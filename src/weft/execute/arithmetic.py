@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import onnx.numpy_helper
 
-from weft.execute import attentions, moves, picks, products, resizes, rotaries, windows
+from weft.execute import attentions, moves, picks, products, recurrences, resizes, rotaries, windows
 from weft.execute.meaning import Grid, Meaning
 from weft.execute.nodes import Evaluator, NoArithmetic
 from weft.execute.tile import Tile
@@ -153,6 +153,11 @@ def rule_of(op: Op, meaning: Meaning) -> Rule:
         return _gemm_addend
     if name == "Attention" and op.kind != "copy":
         return _attention
+    if name in recurrences.GATES and op.kind != "copy":
+        lacking = recurrences.lacking(node)
+        if lacking:
+            raise NoArithmetic(lacking)
+        return _recurrence
     if op.onnx not in (name, meaning.own_node(op).op_type):
         raise NoArithmetic(f"{name} ({op.onnx})")
     if op.kind in MAC_KINDS and name in _PRODUCTS:
@@ -455,6 +460,18 @@ def _group_normalisation(arithmetic: Arithmetic, tile: Tile) -> Made:
     return Made((made.astype(data.dtype) * scale.reshape(rows) + shift.reshape(rows)).reshape(data.shape))
 
 
+def _local_response(arithmetic: Arithmetic, tile: Tile) -> Made:
+    """LRN: each channel over a power of the squares around it (ONNX's evaluator counts images for channels)."""
+    (data,) = tile.op.inputs
+    array = tile.real(data)
+    size, count = tile.node.integer("size", 1), array.shape[1]
+    squares = np.pad(array * array, [(0, 0), ((size - 1) // 2, size // 2), *[(0, 0)] * (array.ndim - 2)])
+    total = sum(squares[:, shift : shift + count] for shift in range(size))
+    alpha, beta, bias = (tile.node.number(n, d) for n, d in (("alpha", 1e-4), ("beta", 0.75), ("bias", 1.0)))
+    factor = np.asarray(alpha / size, array.dtype)
+    return Made(np.asarray(array / (np.asarray(bias, array.dtype) + factor * total) ** np.asarray(beta, array.dtype)))
+
+
 def _scatter(arithmetic: Arithmetic, tile: Tile) -> Made:
     """The old name of ScatterElements."""
     newer = replace(tile.node, op_type="ScatterElements", opset=max(tile.node.opset, 13))
@@ -463,6 +480,10 @@ def _scatter(arithmetic: Arithmetic, tile: Tile) -> Made:
 
 def _attention(arithmetic: Arithmetic, tile: Tile) -> Made:
     return Made(attentions.attended(tile))
+
+
+def _recurrence(arithmetic: Arithmetic, tile: Tile) -> Made:
+    return Made(recurrences.stepped(tile))
 
 
 def _rotary(arithmetic: Arithmetic, tile: Tile) -> Made:
@@ -506,6 +527,7 @@ _OWN: dict[str, Rule] = {
     "ConstantOfShape": _filled,
     "RMSNormalization": _root_mean_square,
     "GroupNormalization": _group_normalisation,
+    "LRN": _local_response,
     "Scatter": _scatter,
     "Resize": _resize,
     "Upsample": _resize,
@@ -525,7 +547,7 @@ _NODES = _names(
     "IsInf IsNaN BitShift BitwiseAnd BitwiseOr BitwiseXor BitwiseNot Relu LeakyRelu ThresholdedRelu Clip Sigmoid",
     "HardSigmoid HardSwish Tanh Elu Selu Celu Gelu Mish Swish Softplus Softsign Shrink Erf Exp Log Sqrt Reciprocal Neg",
     "Abs Sign Floor Ceil Round Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh Cast Range",
-    "OneHot CumSum CumProd LRN LayerNormalization InstanceNormalization",
+    "OneHot CumSum CumProd LayerNormalization InstanceNormalization",
     "LpNormalization MeanVarianceNormalization ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd",
     "ReduceL1 ReduceL2 ReduceSumSquare ReduceLogSum ReduceLogSumExp ArgMax ArgMin TopK Gather GatherElements",
     "ReverseSequence ScatterElements TensorScatter Pad",

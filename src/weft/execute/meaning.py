@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -92,20 +91,6 @@ class Meaning:
         assert grid is not None
         zero, scale = (grid.along(item, value.ndim, 0, item.size) for item in (grid.zero, grid.scale))
         return np.asarray((value.astype(np.int32) - zero).astype(np.float32) * scale)
-
-    def offline(self, tensor: str, values: Array) -> Array:
-        """The values of an input or weight as they lie in memory at first.
-
-        The taps of a transposed convolution are reversed, per phase of its outputs, as the reader says they are.
-        """
-        for op in self.workload.ops:
-            for operand in op.inputs[1:2] if op.onnx == "ConvTranspose" else ():
-                if operand.tensor == tensor:
-                    node = self.node(op)
-                    rank = values.ndim - 2
-                    strides, dilations = (node.ints(name, (1,) * rank) for name in ("strides", "dilations"))
-                    return _reversed(values, strides, dilations)
-        return values
 
     def dtype(self, tensor: str) -> npt.DTypeLike:
         """numpy's type of a tensor's elements as they are executed."""
@@ -217,17 +202,6 @@ class Meaning:
     def quantised(self) -> bool:
         """Whether any op works on integers that stand for other numbers."""
         return any(op.output.tensor in self.graph.scalings for op in self.workload.ops)
-
-
-def _reversed(weight: Array, strides: tuple[int, ...], dilations: tuple[int, ...]) -> Array:
-    """The kernel with the taps that one output uses in reverse: every (stride / gcd(stride, dilation))-th."""
-    for axis, (stride, dilation) in enumerate(zip(strides, dilations, strict=True), start=2):
-        jump = stride // math.gcd(stride, dilation)
-        order = np.arange(weight.shape[axis])
-        for phase in range(jump):
-            order[phase::jump] = order[phase::jump][::-1]
-        weight = np.take(weight, order, axis=axis)
-    return weight
 
 
 def dtype_of(name: str) -> npt.DTypeLike:

@@ -16,6 +16,7 @@ import numpy as np
 from weft.execute.arithmetic import Arithmetic
 from weft.execute.meaning import Meaning
 from weft.execute.nodes import NoArithmetic
+from weft.execute.offline import offline
 from weft.execute.reference import Refused, drawn, values
 from weft.execute.tile import Tile
 from weft.execute.values import Array, Memories, Numbers, Poisoned
@@ -145,7 +146,7 @@ class _Pass:
         value = self.given[tensor] if tensor in self.given else self.meaning.constant(tensor)
         if value is None:
             return None
-        return self.meaning.offline(tensor, value.reshape(self.meaning.tensors[tensor].shape))
+        return offline(self.meaning, tensor, value.reshape(self.meaning.tensors[tensor].shape))
 
     def _move(self, memories: Memories, move: Transfer) -> None:
         """The bits of a box from where they lie to every memory that the transfer ends in."""
