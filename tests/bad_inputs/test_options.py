@@ -76,7 +76,7 @@ CASES = {
         "--objective must be one of latency, energy, edp, not 'memory'",
     ),
     "an unknown dataflow": (f"{RUN} --spatial x", "--spatial must be one of fixed, free, not 'x'"),
-    "several frames": (f"{RUN} --frames 2", "--frames must be 1 in this version, not 2"),
+    "no frame": (f"{RUN} --frames 0", "--frames must be at least 1, not 0; it counts inputs in a row"),
     "a fusion file that is not there": (
         f"{RUN} --fuse plan.yaml",
         "--fuse must be auto, off or an existing YAML file, not 'plan.yaml'; "

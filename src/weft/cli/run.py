@@ -35,7 +35,9 @@ def run(
         ),
     ] = "auto",
     spatial: o.Spatial = "fixed",
-    frames: Annotated[int, typer.Option("--frames", metavar="N", help="Inputs in a row; 1 in this version.")] = 1,
+    frames: Annotated[
+        int, typer.Option("--frames", metavar="N", help="Inputs in a row, their schedules interleaved.")
+    ] = 1,
     dim: o.Dims = None,
     precision: o.PrecisionName = "chip",
     seed: o.Seed = 0,
@@ -59,8 +61,6 @@ def run(
     debug: o.Debug = False,
 ) -> int:
     """Schedule a network on a chip, prove the schedule, and say what it costs and why."""
-    if frames != 1:
-        raise OptionError(f"--frames must be 1 in this version, not {frames}")
     dims, precision = o.dims_of(dim), o.precision_of(precision)
     check_json(json)
     from weft.cli.show_run import show_run
@@ -75,6 +75,7 @@ def run(
             chip,
             objective,
             fuse=fuse,
+            frames=frames,
             spatial=spatial,
             dims=dims,
             precision=precision,

@@ -83,7 +83,12 @@ def show_notes(screen: Console, notes: Sequence[Note], verbose: bool) -> None:
 
 def _ops(screen: Console, result: RunResult) -> None:
     rows = []
-    for row in result.op_rows():
+    stream = result.solution.stream
+    shown = result.op_rows()
+    if stream is not None:
+        each = len(shown) // stream.frames
+        shown = shown[stream.frames // 2 * each :][:each]
+    for row in shown:
         share = row["energy_pj"] / result.energy_pj if result.energy_pj else 0.0
         rows.append(
             (
@@ -114,7 +119,8 @@ def _ops(screen: Console, result: RunResult) -> None:
             Column("streams"),
         ),
         rows,
-        "Ops (share: of all energy; used: of the array; streams: operands that pass by)",
+        f"Ops{' of one frame' if stream else ''} (share: of all energy; used: of the array; "
+        "streams: operands that pass by)",
     )
 
 

@@ -50,6 +50,7 @@ def write_run_folder(result: RunResult, out: Path | None, options: Mapping[str, 
     Returns: the folder. manifest.json is written last: a folder that has one is complete.
     """
     folder = out or DEFAULT / default_name(result, options)
+    network = result.solution.stream.alone if result.solution.stream else result.workload
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "manifest.json").unlink(missing_ok=True)
@@ -58,7 +59,7 @@ def write_run_folder(result: RunResult, out: Path | None, options: Mapping[str, 
     write_text(folder / "summary.json", json.dumps(result.to_json(), indent=1, allow_nan=False) + "\n")
     write_text(folder / "ops.csv", ops_csv(result))
     write_text(folder / "schedule.json", "".join(schedule_lines(result.schedule)))
-    write_text(folder / "fusion.yaml", fusion_text(told(result.workload, result.solution.design), FUSION))
+    write_text(folder / "fusion.yaml", fusion_text(told(network, result.solution.design), FUSION))
     write_text(folder / "report.html", page(result))
     write_text(folder / "manifest.json", json.dumps(manifest(result, options), indent=1) + "\n")
     return folder

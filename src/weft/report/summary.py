@@ -16,6 +16,7 @@ def facts(result: RunResult) -> tuple[tuple[str, str], ...]:
             "  bound",
             f"{cycles(bounds.latency_cycles)} cycles ({cause(result)}), gap {percent(result.gap_latency)}",
         ),
+        *_stream(result),
         ("energy", f"{energy(result.energy_pj)}: {spent(result)}"),
         ("  bound", f"{energy(bounds.energy_pj)}, gap {percent(result.gap_energy)}"),
         ("EDP", f"{result.energy_pj * result.latency_cycles:.3e} pJ cycle"),
@@ -29,6 +30,23 @@ def facts(result: RunResult) -> tuple[tuple[str, str], ...]:
             "searched",
             f"{cycles(result.solution.tried)} schedules of {cycles(len(result.schedule.tasks))} tiles and "
             f"{cycles(len(result.schedule.transfers))} transfers, {cycles(result.solution.searched)} mappings",
+        ),
+    )
+
+
+def _stream(result: RunResult) -> tuple[tuple[str, str], ...]:
+    """Of several frames: how far the next one is behind, and how long one takes."""
+    stream = result.solution.stream
+    if stream is None:
+        return ()
+    middle = stream.latencies[stream.frames // 2]
+    gap = f"gap {percent(stream.gap)}" if stream.steady else "not reached: of so few frames, the start still shows"
+    return (
+        ("frames", f"{stream.frames}, {stream.order}; one in the middle takes {cycles(middle)} cycles"),
+        ("interval", f"{cycles(round(stream.interval_cycles))} cycles per frame of the second half"),
+        (
+            "  bound",
+            f"{cycles(round(stream.bound.cycles))} cycles ({stream.bound.cause}; weights not counted), {gap}",
         ),
     )
 

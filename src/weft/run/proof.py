@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping as Map
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -21,7 +22,7 @@ from weft.model.packing import to_columns
 from weft.model.rules import CheckResult, check
 from weft.model.rules.columns import check_columns
 from weft.model.schedule import Schedule, Task, Violation
-from weft.model.workload import SLOTS, Workload
+from weft.model.workload import SLOTS, Op, Workload
 from weft.read import with_values
 from weft.read.onnx import read_graph
 from weft.run.result import Proof
@@ -34,7 +35,22 @@ MANY = 2_000
 
 
 def prove(workload: Workload, chip: Chip, solution: Solution) -> Proof:
-    """Rules over the schedule and over every mapping in it, every task priced again, and the replay."""
+    """Rules over the schedule and over every mapping in it, every task priced again, and the replay.
+
+    Of a stream, the schedule of half its frames as well: its initiation interval follows from both.
+    """
+    if solution.stream is not None:
+        network, plan, schedule = solution.stream.half
+        parts = [
+            prove(workload, chip, replace(solution, stream=None)),
+            prove(network, chip, replace(solution, plan=plan, schedule=schedule, stream=None)),
+        ]
+        return Proof(
+            sum(part.checked for part in parts),
+            tuple(found for part in parts for found in part.violations),
+            all(part.replay_ok for part in parts),
+            tuple(found for part in parts for found in part.replay_differences),
+        )
     facts, replayed = checked(workload, chip, solution.schedule)
     wrong = list(facts.violations)
     used = solution.plan.used
@@ -81,14 +97,52 @@ def executed(
     """
     if how == "off":
         return not_run("left out by --numerics off")
-    needed = seconds(workload, len(solution.schedule.tasks))
+    stream = solution.stream
+    frames = [0] if stream is None else list(range(stream.frames))
+    alone = workload if stream is None else stream.alone
+    needed = seconds(alone, len(solution.schedule.tasks) // len(frames))
+    if how == "auto" and len(frames) > 2 and needed * len(frames) > MOST_SECONDS:
+        frames = [frames[0], frames[-1]]
+    needed *= len(frames)
     if how == "auto" and needed > MOST_SECONDS:
         return not_run(f"it would take some {needed:.0f} s; --numerics on runs it")
     source = with_values(model)
     if source is None:
         return not_run("this form of the network is read without its weights; an .onnx file has them")
     graph = read_graph(source, dims)
-    return check_numerics(workload, solution.schedule, chip.outermost, graph, source, seed, progress)
+    if stream is None:
+        return check_numerics(workload, solution.schedule, chip.outermost, graph, source, seed, progress)
+    found = [
+        check_numerics(stream.alone, one, chip.outermost, graph, source, seed, progress)
+        for frame in frames
+        for one in [of_frame(solution.schedule, stream.alone, frame)]
+    ]
+    worst = max(found, key=lambda it: (_RANKS.index(it.status), it.max_abs_error or 0.0))
+    which = f"{len(frames)} of {stream.frames} frames" if len(frames) < stream.frames else f"all {len(frames)} frames"
+    return replace(worst, reason=f"{which}, each fed the same; {worst.reason}")
+
+
+_RANKS = ("exact", "close", "not-run", "failed")
+
+
+def of_frame(schedule: Schedule, alone: Workload, frame: int) -> Schedule:
+    """What a stream's schedule does for one frame, under the names of the network: its own, and all of weights."""
+    shared = {tensor.name for tensor in alone.tensors if tensor.role == "weight"}
+    names = {name if name in shared else f"{name}#{frame}": name for name in (it.name for it in alone.tensors)}
+    ops = {f"{op.name}#{frame}": op.name for op in alone.ops}
+    tasks = tuple(
+        replace(
+            task,
+            op=ops[task.op],
+            reads=tuple(replace(use, tensor=names[use.tensor]) for use in task.reads),
+            writes=replace(task.writes, tensor=names[task.writes.tensor]),
+        )
+        for task in schedule.tasks
+        if task.op in ops
+    )
+    transfers = tuple(replace(it, tensor=names[it.tensor]) for it in schedule.transfers if it.tensor in names)
+    residencies = tuple(replace(it, tensor=names[it.tensor]) for it in schedule.residencies if it.tensor in names)
+    return replace(schedule, tasks=tasks, transfers=transfers, residencies=residencies)
 
 
 def mispriced(chip: Chip, plan: Plan, tasks: Sequence[Task]) -> list[Violation]:
@@ -107,7 +161,10 @@ def mispriced(chip: Chip, plan: Plan, tasks: Sequence[Task]) -> list[Violation]:
             if number not in told:
                 told[number] = _told(chip, recipe)
             cycles, energy = told[number]
-            if recipe.problem.op != cut.op.alone(dict(ranges)).counted() or recipe.core != task.core:
+            if (
+                _unnamed(recipe.problem.op) != _unnamed(cut.op.alone(dict(ranges)).counted())
+                or recipe.core != task.core
+            ):
                 rule, has = "a task is the tile that its mapping is for", f"{recipe.problem.op} on {recipe.core}"
                 wrong.append(Violation(rule, f"task {task.id}", task.start, f"{task.op} {ranges} on {task.core}", has))
             if task.end - task.start != cycles:
@@ -117,6 +174,12 @@ def mispriced(chip: Chip, plan: Plan, tasks: Sequence[Task]) -> list[Violation]:
                 rule, has = "a task costs what its mapping does", f"{task.energy_pj} pJ"
                 wrong.append(Violation(rule, f"task {task.id}", task.start, f"{energy} pJ", has))
     return wrong
+
+
+def _unnamed(op: Op) -> Op:
+    """An op as it is priced, whatever it and its tensors are called: frames of a stream share recipes."""
+    operands = tuple(replace(item, tensor="") for item in op.operands)
+    return replace(op, name="", operands=operands)
 
 
 def underbooked(chip: Chip, plan: Plan, tasks: Sequence[Task]) -> list[Violation]:

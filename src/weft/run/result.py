@@ -114,6 +114,7 @@ class RunResult:
     def op_rows(self) -> list[Json]:
         """One row per op: where and when it ran, and what it cost."""
         rows: list[Json] = []
+        placements = self.solution.design.placements
         by_op: dict[str, list[Task]] = {}
         for task in self.schedule.tasks:
             by_op.setdefault(task.op, []).append(task)
@@ -138,7 +139,7 @@ class RunResult:
                     "dims": op.size,
                     "bits": dict(recipes[0].problem.widths),
                     "macs": op.macs,
-                    "option": str(self.solution.design.placements[number]),
+                    "option": str(placements[number % len(placements)]),
                     "cores": cores,
                     "tiles": len(tasks),
                     "start_cycle": start,
@@ -186,6 +187,25 @@ class RunResult:
             )
         return rows
 
+    def _stream(self) -> Json:
+        """What there is of several frames."""
+        stream = self.solution.stream
+        if stream is None:
+            return {}
+        return {
+            "initiation_interval_cycles": stream.interval_cycles,
+            "frames": {
+                "count": stream.frames,
+                "order": str(stream.order),
+                "half_latency_cycles": stream.half[2].latency_cycles,
+                "latency_cycles": list(stream.latencies),
+                "interval_bound_cycles": stream.bound.cycles,
+                "interval_bound_cause": stream.bound.cause,
+                "interval_gap": stream.gap,
+                "steady": stream.steady,
+            },
+        }
+
     def to_json(self) -> Json:
         bounds = self.solution.bounds
         return {
@@ -198,6 +218,7 @@ class RunResult:
             "latency_s": self.latency_s,
             "energy_pj": self.energy_pj,
             "edp_pj_cycles": self.energy_pj * self.latency_cycles,
+            **self._stream(),
             "macs": self.workload.macs,
             "utilisation": self.utilisation,
             "tops": self.tops,

@@ -44,6 +44,7 @@ def run(
     objective: str = "edp",
     *,
     fuse: str = "auto",
+    frames: int = 1,
     spatial: str = "fixed",
     dims: Map[str, int] | None = None,
     precision: str = "chip",
@@ -60,6 +61,7 @@ def run(
              objective: latency, energy, edp or memory.
              fuse: "auto" (ops run together, step by step, where that is better), "off", or a file of groups and
                    placements (docs/fuse_format.md); what it leaves open is searched.
+             frames: inputs in a row: one schedule of that many copies of the network, which share its weights.
              spatial: "fixed" (the arrays' declared dataflow) or "free".   dims: sizes of symbolic dimensions.
              precision: "chip" (its default where the model is float), "model", or a file of widths (docs/precision.md).
              seed, budget: of the search.   cache: take mappings that earlier runs found; the result is the same.
@@ -75,6 +77,8 @@ def run(
     flow = flow_of(spatial)
     if budget < 1:
         raise OptionError(f"--budget must be at least 1, not {budget}", remedy="it counts whole schedules tried")
+    if frames < 1:
+        raise OptionError(f"--frames must be at least 1, not {frames}", remedy="it counts inputs in a row")
     clock = time.process_time()
     silicon = chip if isinstance(chip, Chip) else read_chip(chip)
     name = model_name(model)
@@ -83,10 +87,12 @@ def run(
     spent = {"read": time.process_time() - clock}
     clock = time.process_time()
     store = results() if cache else None
-    solution = solve(workload, silicon, goal, flow, budget, seed, progress, store, fuse != "off", fusion)
+    solution = solve(workload, silicon, goal, flow, budget, seed, progress, store, fuse != "off", fusion, frames)
     spent["schedule"] = time.process_time() - clock
     if isinstance(solution, Infeasible):
         return InfeasibleResult(name, silicon.name, objective, solution, spent)
+    if solution.stream is not None:
+        workload = solution.stream.whole
     spent["map"] = solution.map_seconds
     spent["schedule"] -= solution.map_seconds
     clock = time.process_time()

@@ -42,19 +42,10 @@ def bounds(workload: Workload, chip: Chip, spatial: Literal["fixed", "free"]) ->
     path:      the longest chain of ops of which each needs all of the one before, or its first and last element.
     energy:    operations at their cheapest core, compulsory off-chip traffic, static power over the latency bound.
     """
-    work: dict[frozenset[str], int] = {}
-    for op in workload.ops:
-        able = frozenset(core.name for core in chip.cores_for(op.kind))
-        work[able] = work.get(able, 0) + array_cycles(workload, chip, op, spatial)
-    # Work that only some cores can take bounds by itself; so does all work over all cores.
-    every = frozenset(core for able in work for core in able)
-    compute = max(
-        [math.ceil(sum(work.values()) / max(1, len(every)))]
-        + [math.ceil(sum(w for a, w in work.items() if a <= able) / len(able)) for able in work]
-    )
+    compute = math.ceil(_compute(workload, chip, spatial))
     read, written = compulsory_bits(workload)
-    offchip = _port_cycles(chip, read, written)
-    links = _link_cycles(chip, *compulsory_bits(workload, _at_the_outermost(workload, chip)))
+    offchip = math.ceil(_port_cycles(chip, read, written))
+    links = math.ceil(_link_cycles(chip, *compulsory_bits(workload, _at_the_outermost(workload, chip))))
     path = _critical_path(workload, chip, spatial)
     latency = max(compute, offchip, links, path)
     operations = sum(
@@ -63,6 +54,64 @@ def bounds(workload: Workload, chip: Chip, spatial: Literal["fixed", "free"]) ->
     )
     energy = operations + _offchip_pj(chip, read, written) + chip.static_pj_per_cycle * latency
     return Bounds(compute, offchip, links, path, energy)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """What no endless stream of frames can beat, by its cause [base cycles per frame].
+
+    Weights are not counted: they may stay on chip, or be shared by as many frames as one likes.
+    """
+
+    compute_cycles: float
+    offchip_cycles: float
+    link_cycles: float
+
+    @property
+    def cycles(self) -> float:
+        return max(self.compute_cycles, self.offchip_cycles, self.link_cycles)
+
+    @property
+    def cause(self) -> str:
+        """What it comes from."""
+        causes = (
+            ("compute", self.compute_cycles),
+            ("off-chip traffic", self.offchip_cycles),
+            ("link load", self.link_cycles),
+        )
+        return max(causes, key=lambda item: item[1])[0]
+
+
+def interval(workload: Workload, chip: Chip, spatial: Literal["fixed", "free"]) -> Interval:
+    """Least work per frame of the cores that take it, of the outermost memory's ports, and of the links at it.
+
+    Args:    workload: one frame.
+    """
+    given = {tensor.name for tensor in workload.tensors if tensor.role == "weight"}
+    weights = frozenset(
+        (op.name, item.name) for op in workload.ops for item in op.inputs if workload.root(item.tensor) in given
+    )
+    return Interval(
+        float(_compute(workload, chip, spatial)),
+        float(_port_cycles(chip, *compulsory_bits(workload, weights))),
+        float(_link_cycles(chip, *compulsory_bits(workload, weights | _at_the_outermost(workload, chip)))),
+    )
+
+
+def _compute(workload: Workload, chip: Chip, spatial: Literal["fixed", "free"]) -> Fraction:
+    """Base cycles in which all arrays can have done everything.
+
+    Work that only some cores can take bounds by itself; so does all work over all cores.
+    """
+    work: dict[frozenset[str], int] = {}
+    for op in workload.ops:
+        able = frozenset(core.name for core in chip.cores_for(op.kind))
+        work[able] = work.get(able, 0) + array_cycles(workload, chip, op, spatial)
+    every = frozenset(core for able in work for core in able)
+    return max(
+        [Fraction(sum(work.values()), max(1, len(every)))]
+        + [Fraction(sum(w for a, w in work.items() if a <= able), len(able)) for able in work]
+    )
 
 
 def array_cycles(workload: Workload, chip: Chip, op: Op, spatial: Literal["fixed", "free"]) -> int:
@@ -164,7 +213,7 @@ def _hits(op: Op, operand: Operand) -> list[list[bool]]:
     return found
 
 
-def _port_cycles(chip: Chip, read: int, written: int) -> int:
+def _port_cycles(chip: Chip, read: int, written: int) -> Fraction:
     """Base cycles in which the outermost memory's ports can pass that traffic."""
     memory = chip.memory(chip.outermost)
     rates = {"read": Fraction(0), "write": Fraction(0), "read_write": Fraction(0)}
@@ -173,7 +222,7 @@ def _port_cycles(chip: Chip, read: int, written: int) -> int:
     return _cycles(read, written, rates["read"], rates["write"], rates["read_write"])
 
 
-def _link_cycles(chip: Chip, read: int, written: int) -> int:
+def _link_cycles(chip: Chip, read: int, written: int) -> Fraction:
     """Base cycles in which the links at the outermost memory can pass that traffic."""
     down = up = shared = Fraction(0)
     for link in chip.links:
@@ -184,13 +233,13 @@ def _link_cycles(chip: Chip, read: int, written: int) -> int:
             shared += rate
         else:
             down, up = down + rate, up + rate
-    return _cycles(read, written, down, up, shared) if down + up + shared else 0
+    return _cycles(read, written, down, up, shared) if down + up + shared else Fraction(0)
 
 
-def _cycles(read: int, written: int, down: Fraction, up: Fraction, shared: Fraction) -> int:
+def _cycles(read: int, written: int, down: Fraction, up: Fraction, shared: Fraction) -> Fraction:
     """The time for `read` bits down and `written` bits up over one-way and shared rates."""
     needs = [(read, down + shared), (written, up + shared), (read + written, down + up + shared)]
-    return max(math.ceil(bits / rate) for bits, rate in needs if rate)
+    return max(bits / rate for bits, rate in needs if rate)
 
 
 def _offchip_pj(chip: Chip, read: int, written: int) -> float:

@@ -131,7 +131,7 @@ class Search:
         self.tried += 1
         if self.progress:
             self.progress("scheduling", self.tried, self.budget)
-        placed = place(self.workload, self.fabric, plan)
+        placed = self.place(design, plan)
         if isinstance(placed, Infeasible):
             self.stuck = placed
             return None
@@ -141,6 +141,10 @@ class Search:
         if self.best is None or trial.score < self.best.score:
             self.best = trial
         return trial
+
+    def place(self, design: Design, plan: Plan) -> Placed | Infeasible:
+        """What is compared of a design."""
+        return place(self.workload, self.fabric, plan)
 
     def score(self, placed: Placed) -> tuple[float, ...]:
         """What is made small, and what decides between equals."""

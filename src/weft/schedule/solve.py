@@ -17,13 +17,13 @@ from weft.model.workload import Op, Workload
 from weft.schedule.bounds import Bounds, bounds
 from weft.schedule.choices import Choice, array_time, choices_of, twins
 from weft.schedule.design import Composer, Design, Group
-from weft.schedule.engine import place
 from weft.schedule.fabric import Fabric
 from weft.schedule.given import Given
 from weft.schedule.plan import Plan
 from weft.schedule.recipes import Recipes
 from weft.schedule.search import GOALS, Goal, Progress, Search
 from weft.schedule.shared import Mapper
+from weft.schedule.streams import Streamed, StreamSearch, streamed
 
 __all__ = ["BUDGET", "GOALS", "Goal", "Progress", "Solution", "solve"]
 
@@ -45,6 +45,7 @@ class Solution:
         energy_pj: tasks, transfers and static power.     peaks: most bits held in each memory at once.
         tried:    whole schedules made.     searched: mappings searched (after sharing).
         not_mapped: choices that have no mapping, and why.     map_seconds: CPU time spent on mappings.
+        stream:   of several frames, what one frame is, and how far the next one is behind it.
     """
 
     schedule: Schedule
@@ -57,14 +58,16 @@ class Solution:
     searched: int
     not_mapped: tuple[Infeasible, ...]
     map_seconds: float
+    stream: Streamed | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What a choice promises by itself."""
+    """What a choice promises by itself; `busy`: base cycles of each core."""
 
     choice: Choice
     cycles: int
+    busy: tuple[tuple[str, int], ...]
     energy_pj: float
     streamed: bool
     held: int
@@ -81,10 +84,12 @@ def solve(
     store: Store | None = None,
     fuse: bool = True,
     fusion: Fusion | None = None,
+    frames: int = 1,
 ) -> Solution | Infeasible:
     """The best schedule found within `budget` whole schedules, or why there is none.
 
     Args: fuse: whether ops may be run together, step by step.   fusion: groups and placements that are settled.
+          frames: copies of the workload that are run in a row: the schedule is that of the whole stream.
     """
     clock = time.process_time()
     objective: Objective = "edp" if goal == "memory" else goal
@@ -120,7 +125,11 @@ def solve(
     fabric = Fabric(chip, set(range(1, len(chip.cores) + 1)))
     given = None if fusion is None else Given(workload, fusion)
     search = Search(composer, fabric, promising, goal, budget, fuse, progress, given)
-    best = search.run(starts(known, by), random.Random(seed))
+    first = starts(known, by)
+    if frames > 1:
+        search = StreamSearch(search, frames)
+        first = [*balanced(known), *first]
+    best = search.run(first, random.Random(seed))
     if best is None:
         return search.stuck or Infeasible(workload.name, "no start could be scheduled")
     clock = time.process_time()
@@ -129,9 +138,16 @@ def solve(
     again = careful.plan(best.design)
     map_seconds += time.process_time() - clock
     if not isinstance(again, Infeasible):
-        refit = place(workload, fabric, again)
+        refit = search.place(best.design, again)
         if not isinstance(refit, Infeasible) and search.score(refit.retimed()) <= best.score:
             plan, placed = again, refit.retimed()
+    stream: Streamed | None = None
+    if isinstance(search, StreamSearch):
+        whole = streamed(search, plan, frames, spatial)
+        if isinstance(whole, Infeasible):
+            return whole
+        placed, stream = whole
+        workload, plan = stream.whole, placed.plan
     placed = placed.settled()
     return Solution(
         placed.schedule(),
@@ -144,6 +160,7 @@ def solve(
         composer.recipes.mapper.searched + careful.recipes.mapper.searched,
         tuple(dict.fromkeys(not_mapped)),
         map_seconds,
+        stream,
     )
 
 
@@ -175,7 +192,7 @@ def figures(composer: Composer, number: int, choices: Sequence[Choice]) -> tuple
             energy += it.mapped.price.energy_pj
             streamed |= any(away for _, _, away in it.homes)
             held = max(held, sum(it.bits(name) for name, at, away in it.homes if at != outermost and not away))
-        found.append(Figure(choice, max(busy.values()), energy, streamed, held))
+        found.append(Figure(choice, max(busy.values()), tuple(busy.items()), energy, streamed, held))
     return found, why
 
 
@@ -205,3 +222,27 @@ def starts(known: Sequence[Sequence[Figure]], by: Sequence[Callable[[Figure], fl
 
     ways = [*by, lambda it: 0.0, lambda it: float(it.streamed), lambda it: float(it.held)]
     return list(dict.fromkeys(start(key) for key in ways))
+
+
+def balanced(known: Sequence[Sequence[Figure]]) -> list[Design]:
+    """Starts for streams, heaviest ops first: each where it adds least to the busiest core; each with least work."""
+
+    def start(thrifty: bool) -> Design:
+        load: dict[str, int] = {}
+        chosen: dict[int, Figure] = {}
+        least = [min(sum(cycles for _, cycles in it.busy) for it in found) for found in known]
+        for op in sorted(range(len(known)), key=lambda op: -least[op]):
+
+            def after(it: Figure) -> tuple[float, ...]:
+                work = sum(cycles for _, cycles in it.busy)
+                busiest = max(load.get(core, 0) + cycles for core, cycles in it.busy)
+                return (it.streamed, work, busiest) if thrifty else (it.streamed, busiest, work)
+
+            chosen[op] = min(known[op], key=after)
+            for core, cycles in chosen[op].busy:
+                load[core] = load.get(core, 0) + cycles
+        choices = [chosen[op].choice for op in range(len(known))]
+        groups = tuple(Group((op,), choice.axis, choice.steps) for op, choice in enumerate(choices))
+        return Design(groups, tuple(choice.placement for choice in choices))
+
+    return [start(False), start(True)]
