@@ -1,5 +1,7 @@
 """Every network on every chip: runs `weft.run.run` and writes the table of docs/matrix.md.
 
+On chips with several cores for convolutions each is run twice: with ops run together, and layer by layer.
+
 python benchmarks/matrix.py [--budget N] [--only NAME] [--chip NAME] [--models DIR] [--jobs N] [--rows FILE]
                             [--write FILE]
 
@@ -19,27 +21,29 @@ from typing import Any
 from weft import zoo
 from weft.chips import library
 from weft.errors import UserError
+from weft.read.chip import read_chip
 from weft.run import InfeasibleResult, run
 from weft.schedule.solve import BUDGET
 
 HEAD = """# Every network on every chip
 
-Made by `benchmarks/matrix.py`, objective EDP, fixed dataflow, seed 0, at most {budget} schedules tried. {runs} runs:
-{done} scheduled, {infeasible} infeasible with the reason given, {bad} failed; {violations} violations, {differs}
-replays that differ. The bound is that of the run's options. CPU seconds are of a shared two-core machine. Names ending
-in `.onnx` are files exported by others.
+Made by `benchmarks/matrix.py`, objective EDP, fixed dataflow, seed 0, at most {budget} schedules tried, numerics left
+out. {runs} runs: {done} scheduled, {infeasible} infeasible with the reason given, {bad} failed; {violations}
+violations, {differs} replays that differ. `--fuse auto` runs ops together, step by step, where that is better; `off`
+one by one (chips with one core for convolutions: `auto` alone). Groups: those of several ops. CPU seconds are of a
+shared two-core machine. Names ending in `.onnx` are files exported by others.
 
-| network | chip | cycles | bound | energy mJ | tiles | transfers | facts checked | replay | CPU s |
-|---|---|---|---|---|---|---|---|---|---|
+| network | chip | fuse | cycles | bound | energy mJ | groups | tiles | transfers | facts checked | replay | CPU s |
+|---|---|---|---|---|---|---|---|---|---|---|---|
 """
 
 
-def one(name: str, source: str, chip: str, budget: int) -> dict[str, Any]:
+def one(name: str, source: str, chip: str, fuse: str, budget: int) -> dict[str, Any]:
     """One run as a row."""
     clock = time.process_time()
-    row: dict[str, Any] = {"network": name, "chip": chip}
+    row: dict[str, Any] = {"network": name, "chip": chip, "fuse": fuse}
     try:
-        result = run(source, chip, budget=budget, cache=False)
+        result = run(source, chip, fuse=fuse, budget=budget, cache=False, numerics="off")
     except UserError as error:
         return row | {"status": "refused", "reason": str(error), "cpu": time.process_time() - clock}
     except Exception as error:  # a fault of ours is a row of the table
@@ -57,6 +61,7 @@ def one(name: str, source: str, chip: str, budget: int) -> dict[str, Any]:
         "cycles": result.latency_cycles,
         "bound": result.solution.bounds.latency_cycles,
         "energy_mj": result.energy_pj / 1e9,
+        "groups": sum(len(group) > 1 for group in result.solution.plan.groups),
         "tiles": len(result.schedule.tasks),
         "transfers": len(result.schedule.transfers),
         "checked": proof.checked,
@@ -67,14 +72,22 @@ def one(name: str, source: str, chip: str, budget: int) -> dict[str, Any]:
 
 def line(row: dict[str, Any]) -> str:
     """A row of the table."""
-    head = f"| {row['network']} | {row['chip']} |"
+    head = f"| {row['network']} | {row['chip']} | {row['fuse']} |"
     if row["status"] != "done":
-        return f"{head} {row['status']}: {row['reason']} | | | | | | | {row['cpu']:.1f} |"
+        return f"{head} {row['status']}: {row['reason']} | | | | | | | | {row['cpu']:.1f} |"
     facts = f"{row['checked']:,}" if not row["violations"] else f"{len(row['violations'])} VIOLATIONS"
-    return (
-        f"{head} {row['cycles']:,} | {row['bound']:,} | {row['energy_mj']:.3f} | {row['tiles']} | {row['transfers']} | "
-        f"{facts} | {'same' if row['replay'] else 'DIFFERS'} | {row['cpu']:.1f} |"
+    cells = (
+        f"{row['cycles']:,}",
+        f"{row['bound']:,}",
+        f"{row['energy_mj']:.3f}",
+        f"{row['groups']}",
+        f"{row['tiles']}",
+        f"{row['transfers']}",
+        facts,
+        "same" if row["replay"] else "DIFFERS",
+        f"{row['cpu']:.1f}",
     )
+    return f"{head} {' | '.join(cells)} |"
 
 
 def main() -> int:
@@ -91,25 +104,26 @@ def main() -> int:
     networks = {name: name for name in zoo.names()}
     if options.models.is_dir():
         networks |= {path.name: str(path) for path in sorted(options.models.glob("*.onnx"))}
-    kept: dict[tuple[str, str], dict[str, Any]] = {}
+    kept: dict[tuple[str, str, str], dict[str, Any]] = {}
     if options.rows and options.rows.exists():
         rows = map(json.loads, options.rows.read_text("utf-8").splitlines())
-        kept = {(row["network"], row["chip"]): row for row in rows}
+        kept = {(row["network"], row["chip"], row["fuse"]): row for row in rows}
     pairs = [
-        (name, chip)
+        (name, chip, fuse)
         for name in networks
         for chip in library()
+        for fuse in (("auto", "off") if len(read_chip(chip).cores_for("conv")) > 1 else ("auto",))
         if (not options.only or name in options.only) and (not options.chip or chip in options.chip)
     ]
     with ProcessPoolExecutor(options.jobs) as pool:
         waiting = {
-            pool.submit(one, name, networks[name], chip, options.budget)
-            for name, chip in pairs
-            if (name, chip) not in kept
+            pool.submit(one, name, networks[name], chip, fuse, options.budget)
+            for name, chip, fuse in pairs
+            if (name, chip, fuse) not in kept
         }
         for future in as_completed(waiting):
             row = future.result()
-            kept[str(row["network"]), str(row["chip"])] = row
+            kept[str(row["network"]), str(row["chip"]), str(row["fuse"])] = row
             print(line(row), flush=True)
             if options.rows:
                 with options.rows.open("a", encoding="utf-8") as file:
