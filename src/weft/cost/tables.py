@@ -40,6 +40,8 @@ class Lattice:
 
 
 Numbers = tuple[int, ...]
+Wanted = tuple[int, int, Numbers, tuple[Numbers, ...], Numbers, Numbers, Numbers, Numbers, Numbers]
+"""What the profiles of one axis are made of, as `_profiles` takes it."""
 
 WAYS = {"I": 1, "W": 1, "O": 3}
 """Kinds of transfer across a cut: an input comes down; an output goes up finished, goes up and comes down as sums."""
@@ -300,41 +302,47 @@ def _rows(
     """int64[S, A]: the profile of each axis for every choice of sizes of the operand's dims; and the profiles."""
     axes = [axis for axis in operand.axes if axis.terms]
     sizes = {dim: choices for dim, choices in zip(lattice.dims, lattice.sizes, strict=True) if dim in operand.dims}
-    strides: dict[str, int] = {}
-    num_rows = 1
-    for dim in reversed(sizes):
-        strides[dim] = num_rows
-        num_rows *= len(sizes[dim])
-    number = np.arange(num_rows)
-    axis_of_row = np.zeros((num_rows, len(axes)), np.int64)
-    profiles: list[_Profiles] = []
-    made = 0
-    for position, axis in enumerate(axes):
-        dims = [term.dim for term in axis.terms]
-        options = [sizes[dim] for dim in dims]
-        local = np.zeros(num_rows, np.int64)
-        for dim, choices in zip(dims, options, strict=True):
-            local = local * len(choices) + (number // strides[dim]) % len(choices)
-        axis_of_row[:, position] = local + made
-        profiles.append(
-            _profiles(
-                axis.size,
-                axis.offset,
-                tuple(problem.op.size[dim] for dim in dims),
-                tuple(options),
-                tuple(array.unrolled(dim) for dim in dims),
-                tuple(below[dim] for dim in dims),
-                tuple(above[dim] for dim in dims),
-                tuple(term.coefficient for term in axis.terms),
-                tuple(cut.run[1] if cut.run and cut.run[0] == dim else 0 for dim in dims),
-            )
+    order = {dim: position for position, dim in enumerate(sizes)}
+    wanted = tuple(
+        (
+            axis.size,
+            axis.offset,
+            tuple(problem.op.size[term.dim] for term in axis.terms),
+            tuple(sizes[term.dim] for term in axis.terms),
+            tuple(array.unrolled(term.dim) for term in axis.terms),
+            tuple(below[term.dim] for term in axis.terms),
+            tuple(above[term.dim] for term in axis.terms),
+            tuple(term.coefficient for term in axis.terms),
+            tuple(cut.run[1] if cut.run and cut.run[0] == term.dim else 0 for term in axis.terms),
         )
-        made += len(profiles[-1].ends)
-    return axis_of_row, _joined(profiles)
+        for axis in axes
+    )
+    lengths = tuple(map(len, sizes.values()))
+    return _numbers(lengths, tuple(tuple(order[term.dim] for term in axis.terms) for axis in axes)), _joined(wanted)
 
 
-def _joined(profiles: list[_Profiles]) -> _Profiles:
+@lru_cache(maxsize=256)
+def _numbers(lengths: Numbers, axes: tuple[Numbers, ...]) -> Ints:
+    """int64[S, A]: for every choice of sizes, the last dim fastest, the choice along each axis, all axes numbered on.
+
+    Args: lengths: choices of each dim.   axes: the dims of each axis.
+    """
+    number = np.arange(math.prod(lengths))
+    found = np.zeros((len(number), len(axes)), np.int64)
+    made = 0
+    for position, dims in enumerate(axes):
+        for dim in dims:
+            choice = (number // math.prod(lengths[dim + 1 :])) % lengths[dim]
+            found[:, position] = found[:, position] * lengths[dim] + choice
+        found[:, position] += made
+        made += math.prod(lengths[dim] for dim in dims)
+    return found
+
+
+@lru_cache(maxsize=512)
+def _joined(wanted: tuple[Wanted, ...]) -> _Profiles:
     """Profiles of several axes under one another."""
+    profiles = [_profiles(*of_axis) for of_axis in wanted]
     steps, lower, upper = (_stack([getattr(item, name) for item in profiles]) for name in ("steps", "lower", "upper"))
     steps_count, lower_count, upper_count = (
         np.concatenate([np.zeros(0, np.int64), *(getattr(item, name) for item in profiles)])

@@ -464,24 +464,26 @@ def stages(lengths: tuple[int, ...]) -> tuple[Ints, Ints]:
 @lru_cache(maxsize=256)
 def growth(options: tuple[tuple[int, ...], ...]) -> tuple[Ints, Ints]:
     """Successors of every choice of sizes, the last dim fastest, CSR: int64[S + 1], int64[E]."""
-    steps = successors(options)
     lengths = [len(sizes) for sizes in options]
-    number = np.arange(math.prod(lengths))
-    sources, targets = [], []
-    for d, per_dim in enumerate(steps):
-        stride = math.prod(lengths[d + 1 :])
-        choice = (number // stride) % lengths[d]
-        for c, following in enumerate(per_dim):
-            here = number[choice == c]
-            for j in following:
-                sources.append(here)
-                targets.append(here + (j - c) * stride)
-    if not sources:
-        return np.zeros(len(number) + 1, np.int64), np.zeros(0, np.int64)
-    source, target = np.concatenate(sources), np.concatenate(targets)
-    order = np.argsort(source, kind="stable")
-    start = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=len(number)))])
-    return start.astype(np.int64), target[order].astype(np.int64)
+    count = math.prod(lengths)
+    so_far = np.zeros(count, np.int64)
+    edges: list[tuple[Ints, Ints, Ints]] = []
+    stride = count
+    for length, per_dim in zip(lengths, successors(options), strict=True):
+        stride //= length
+        pairs = [(low, high, place) for low, following in enumerate(per_dim) for place, high in enumerate(following)]
+        if not pairs:
+            continue
+        low, high, place = np.array(pairs, np.int64).T[:, None, :, None]
+        outer = np.arange(0, count, length * stride)[:, None, None]
+        source = outer + low * stride + np.arange(stride)
+        edges.append((source, source + (high - low) * stride, so_far[source] + place))
+        so_far += np.tile(np.repeat([len(following) for following in per_dim], stride), count // (length * stride))
+    start = np.concatenate([np.zeros(1, np.int64), np.cumsum(so_far)])
+    to = np.empty(start[-1], np.int64)
+    for source, target, place in edges:
+        to[start[source] + place] = target
+    return start, to
 
 
 def _mapping(

@@ -267,7 +267,7 @@ class _Run:
             return bound
         found = find(packed, OBJECTIVES[self.objective], beam, self.limit)
         self.evaluated += found.made
-        if found.mapping is not None:
+        if found.mapping is not None and (self.best is None or found.mapping != self.best[0]):
             # Of loops that re-use halos the tables say too little.
             reuses = reuses_halos(self.problem)
             mapping = found.mapping

@@ -142,13 +142,15 @@ def _thin(option: list[int]) -> list[int]:
     return option[:drop] + option[drop + 1 :]
 
 
-def successors(options: tuple[tuple[int, ...], ...]) -> list[list[list[int]]]:
+def successors(options: tuple[tuple[int, ...], ...]) -> list[tuple[tuple[int, ...], ...]]:
     """For each dim and candidate, the next larger candidates: multiples of it (or the whole), none through another."""
-    result: list[list[list[int]]] = []
-    for sizes in options:
-        above = [multiples(sizes, i) for i in range(len(sizes))]
-        result.append([[j for j in above[i] if not any(j in above[k] for k in above[i])] for i in range(len(sizes))])
-    return result
+    return [_next_larger(sizes) for sizes in options]
+
+
+@cache
+def _next_larger(sizes: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    above = [multiples(sizes, i) for i in range(len(sizes))]
+    return tuple(tuple(j for j in above[i] if not any(j in above[k] for k in above[i])) for i in range(len(sizes)))
 
 
 def multiples(sizes: tuple[int, ...], number: int) -> list[int]:
