@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
 
 from weft.model.workload import Op, Operand, Range, Workload
+from weft.schedule.touches import Counts, Roots, touched
 
 ROWS = ("OY", "M", "OX", "K", "N", "G", "B")
 """Dims along which steps are taken, the first that an op has: rows of an image, tokens, samples; then channels."""
@@ -45,21 +49,20 @@ def steps_of(workload: Workload, ops: Sequence[Op], axis: str | None, steps: int
     Args:    ops: in the workload's order.   axis: a dim of the last op; None for one step.
     """
     found: dict[str, Steps] = {}
+    roots = Roots(workload)
     for op in reversed(ops):
-        found[op.name] = _follow(workload, op, [other for other in ops if other.name in found], found, axis, steps)
+        found[op.name] = _follow(roots, op, [other for other in ops if other.name in found], found, axis, steps)
     return tuple(found[op.name] for op in ops)
 
 
-def _follow(
-    workload: Workload, op: Op, later: Sequence[Op], known: dict[str, Steps], axis: str | None, steps: int
-) -> Steps:
-    root = workload.root(op.output.tensor)
+def _follow(roots: Roots, op: Op, later: Sequence[Op], known: dict[str, Steps], axis: str | None, steps: int) -> Steps:
+    root = roots.root[op.output.tensor]
     needs = [
         need
         for reader in later
         for operand in reader.inputs
-        if workload.root(operand.tensor) == root
-        for need in [_needed(workload, reader, operand, known[reader.name])]
+        if roots.root[operand.tensor] == root
+        for need in [_needed(roots, reader, operand, known[reader.name])]
     ]
     if not needs:
         if axis is None or steps < 2:
@@ -68,39 +71,47 @@ def _follow(
         if dim is None or op.size[dim] < steps:
             return whole_at(0, steps)
         return Steps(dim, even(op.size[dim], steps))
-    first = min((number for need in needs for number, box in enumerate(need) if box is not None), default=0)
+    runs = np.array([rows is not None for need in needs for rows in need.rows]).reshape(len(needs), steps)
+    first = int(np.argmax(runs.any(axis=0)))
     moving = {place for need in needs for place in _moving(need)}
     dims = {_dim_of(op, place) for place in moving}
     if op.output.tensor != root or len(moving) != 1 or None in dims:
         return whole_at(first, steps)
     (place,), (dim,) = moving, dims
     assert dim is not None
-    offset, size = op.output.axes[place].offset, op.size[dim]
-    done, ranges = 0, list[Range | None]()
-    for step in range(steps):
-        reach = max((need[step][place][1] - offset for need in needs if need[step] is not None), default=done)  # type: ignore[index]
-        until = size if step == steps - 1 else min(size, max(done, reach))
-        ranges.append((done, until) if until > done else None)
-        done = until
-    return Steps(dim, tuple(ranges))
+    reach = np.zeros(steps, np.int64)
+    for need, mine in zip(needs, runs, strict=True):
+        reach[mine] = np.maximum(reach[mine], need.boxes[:, place, 1] - op.output.axes[place].offset)
+    done = np.minimum(op.size[dim], np.maximum.accumulate(reach))
+    done[-1] = op.size[dim]
+    edges = [0, *done.tolist()]
+    return Steps(dim, tuple(side if side[0] < side[1] else None for side in pairwise(edges)))
 
 
-def _needed(workload: Workload, reader: Op, operand: Operand, steps: Steps) -> list[tuple[Range, ...] | None]:
-    """For each step the box of the root tensor that a reader needs."""
-    boxes: list[tuple[Range, ...] | None] = []
-    for rows in steps.ranges:
-        if rows is None:
-            boxes.append(None)
-            continue
-        ranges = reader.whole() if steps.dim is None else {**reader.whole(), steps.dim: rows}
-        boxes.append(workload.root_box(operand.tensor, operand.box(ranges)))
-    return boxes
+@dataclass(frozen=True, slots=True, eq=False)
+class _Need:
+    """What a reader needs of a root tensor.
+
+    Args:
+        rows:  its steps, None where it does nothing.     boxes: [steps in which it does something, axes, 2].
+    """
+
+    rows: tuple[Range | None, ...]
+    boxes: Counts
 
 
-def _moving(boxes: Sequence[tuple[Range, ...] | None]) -> set[int]:
+def _needed(roots: Roots, reader: Op, operand: Operand, steps: Steps) -> _Need:
+    rows = [side for side in steps.ranges if side is not None]
+    tiles = np.repeat(np.array([[(0, size) for _, size in reader.dims]], np.int64), len(rows), axis=0)
+    if steps.dim is not None:
+        tiles[:, [name for name, _ in reader.dims].index(steps.dim)] = rows
+    return _Need(steps.ranges, roots.boxes(operand.tensor, touched(reader, operand, tiles)))
+
+
+def _moving(need: _Need) -> set[int]:
     """Axes along which the boxes differ, none for a single one."""
-    there = [box for box in boxes if box is not None]
-    return {place for place in range(len(there[0])) if len({box[place] for box in there}) > 1} if there else set()
+    differs = (need.boxes != need.boxes[:1]).any(axis=(0, 2))
+    return set(np.flatnonzero(differs).tolist())
 
 
 def _dim_of(op: Op, place: int) -> str | None:
