@@ -9,7 +9,7 @@ import numpy as np
 from weft.model.chip import Chip
 from weft.model.schedule import Infeasible
 from weft.model.workload import Op, Workload
-from weft.schedule.fuse import Steps, even, steps_of
+from weft.schedule.fuse import Steps, steps_of
 from weft.schedule.plan import Counts, Cut, Plan
 from weft.schedule.recipes import Recipes
 
@@ -123,39 +123,20 @@ class Composer:
 
 def tiles_of(op: Op, steps: Steps, placement: Placement) -> tuple[Counts, Counts, Counts]:
     """[tiles, dims, 2] of an op, and for each tile the number of its core in the placement, and its step."""
-    ways = len(placement.cores)
     at = {name: number for number, (name, _) in enumerate(op.dims)}
-    whole = np.array([(0, size) for _, size in op.dims], np.int64).reshape(len(op.dims), 2)
-    tiles: list[Counts] = []
-    cores: list[int] = []
-    rounds: list[int] = []
-    for step, rows in enumerate(steps.ranges):
-        if rows is None:
-            continue
-        tile = whole.copy()
-        if steps.dim is not None:
-            tile[at[steps.dim]] = rows
-        parts = [(tile, step % ways if not placement.split else 0)]
-        for dim, count in placement.split:
-            parts = [
-                (piece, core * count + number)
-                for part, core in parts
-                for number, piece in enumerate(_pieces(part, at[dim], count))
-                if piece is not None
-            ]
-        for piece, core in parts:
-            tiles.append(piece)
-            cores.append(core)
-            rounds.append(step)
-    return np.array(tiles), np.array(cores), np.array(rounds)
-
-
-def _pieces(tile: Counts, dim: int, ways: int) -> list[Counts | None]:
-    """A tile in near-equal parts along a dim; None for a part with nothing in it."""
-    start, stop = tile[dim].tolist()
-    pieces: list[Counts | None] = []
-    for low, high in even(stop - start, ways):
-        piece = tile.copy()
-        piece[dim] = (start + low, start + high)
-        pieces.append(piece if high > low else None)
-    return pieces
+    rounds = np.array([step for step, rows in enumerate(steps.ranges) if rows is not None], np.int64)
+    tiles = np.repeat(np.array([[(0, size) for _, size in op.dims]], np.int64), len(rounds), axis=0)
+    if steps.dim is not None:
+        tiles[:, at[steps.dim]] = [rows for rows in steps.ranges if rows is not None]
+    cores = np.zeros_like(rounds) if placement.split else rounds % len(placement.cores)
+    for dim, count in placement.split:
+        number = np.tile(np.arange(count), len(tiles))
+        tiles, cores, rounds = (np.repeat(item, count, axis=0) for item in (tiles, cores, rounds))
+        cores = cores * count + number
+        # near-equal parts of each, as `even` cuts them; none where a part has nothing in it
+        start, size = tiles[:, at[dim], 0].copy(), tiles[:, at[dim], 1] - tiles[:, at[dim], 0]
+        tiles[:, at[dim], 0] = start + size * number // count
+        tiles[:, at[dim], 1] = start + size * (number + 1) // count
+        some = tiles[:, at[dim], 0] < tiles[:, at[dim], 1]
+        tiles, cores, rounds = tiles[some], cores[some], rounds[some]
+    return tiles, cores, rounds
