@@ -69,13 +69,17 @@ CASES = {
     "no budget at all": (f"{RUN} --budget 0", "--budget must be at least 1, not 0; it counts whole schedules tried"),
     "a misspelt objective": (
         f"{RUN} --objective enrgy",
-        "--objective must be one of latency, energy, edp, memory, not 'enrgy'; did you mean 'energy'?",
+        "--objective must be one of latency, energy, edp, memory, pareto, not 'enrgy'; did you mean 'energy'?",
     ),
     "an objective of schedules for a mapping": (
         f"{MAP} --objective memory",
         "--objective must be one of latency, energy, edp, not 'memory'",
     ),
     "an unknown dataflow": (f"{RUN} --spatial x", "--spatial must be one of fixed, free, not 'x'"),
+    "a front of streams": (
+        f"{RUN} --objective pareto --frames 2",
+        "--objective pareto must go with one frame, not 2; leave --frames out",
+    ),
     "no frame": (f"{RUN} --frames 0", "--frames must be at least 1, not 0; it counts inputs in a row"),
     "a fusion file that is not there": (
         f"{RUN} --fuse plan.yaml",

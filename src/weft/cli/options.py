@@ -96,8 +96,8 @@ Objective = Annotated[
     typer.Option(
         "--objective",
         metavar="NAME",
-        help="What to make small: latency, energy, edp (their product) or memory.",
-        autocompletion=one_of("latency", "energy", "edp", "memory"),
+        help="What to make small: latency, energy, edp (their product) or memory; pareto: schedules that trade them.",
+        autocompletion=one_of("latency", "energy", "edp", "memory", "pareto"),
     ),
 ]
 MapObjective = Annotated[

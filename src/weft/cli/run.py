@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -69,6 +69,20 @@ def run(
     from weft.run import run as schedule
 
     check_folder(out)
+    settings = {
+        "objective": objective,
+        "fuse": fuse,
+        "spatial": spatial,
+        "frames": frames,
+        "dims": dims,
+        "precision": precision,
+        "budget": budget,
+        "numerics": numerics,
+    }
+    if objective == "pareto":
+        if frames != 1:
+            raise OptionError(f"--objective pareto must go with one frame, not {frames}", remedy="leave --frames out")
+        return _front(model, chip, settings, seed, out, json, not no_cache, verbose)
     with Progressing() as progress:
         result = schedule(
             model,
@@ -89,16 +103,6 @@ def run(
         write_json(result.to_json(), json)
         complain(f"infeasible: {result.reason}")
         return INFEASIBLE
-    settings = {
-        "objective": objective,
-        "fuse": fuse,
-        "spatial": spatial,
-        "frames": frames,
-        "dims": dims,
-        "precision": precision,
-        "budget": budget,
-        "numerics": numerics,
-    }
     folder: Path | None = None
     unwritten: OptionError | None = None
     try:
@@ -114,4 +118,34 @@ def run(
     failed = result.proof.numerics.status == "failed"
     broken = len(result.proof.violations) + len(result.proof.replay_differences) + failed
     complain(f"error in weft itself: the schedule is not proved ({broken} findings, see above); please report it")
+    return OURS
+
+
+def _front(
+    model: str,
+    chip: str,
+    settings: dict[str, Any],
+    seed: int,
+    out: Path | None,
+    json: str | None,
+    cache: bool,
+    verbose: bool,
+) -> int:
+    """`--objective pareto`."""
+    from weft.cli.show_pareto import show_pareto
+    from weft.report.folder import write_front_folder
+    from weft.run import InfeasibleResult, run_front
+
+    given = {key: settings[key] for key in ("fuse", "spatial", "dims", "precision", "budget", "numerics")}
+    with Progressing() as progress:
+        result = run_front(model, chip, seed=seed, progress=progress, cache=cache, **given)
+    write_json(result.to_json(), json)
+    if isinstance(result, InfeasibleResult):
+        complain(f"infeasible: {result.reason}")
+        return INFEASIBLE
+    folder = write_front_folder(result, out, {"model": model, "chip": chip, **settings})
+    show_pareto(console(to_stderr=json == "-"), result, folder, verbose)
+    if result.ok:
+        return DONE
+    complain("error in weft itself: a schedule of the front is not proved, see its folder; please report it")
     return OURS

@@ -19,7 +19,7 @@ from weft.read.fusion import fusion_text
 from weft.report.files import cannot_write, why_not, write_text
 from weft.report.identity import manifest, short_hash
 from weft.report.page import page
-from weft.run import RunResult
+from weft.run import ParetoResult, RunResult
 from weft.schedule.given import told
 
 DEFAULT = Path("weft-runs")
@@ -62,6 +62,18 @@ def write_run_folder(result: RunResult, out: Path | None, options: Mapping[str, 
     write_text(folder / "fusion.yaml", fusion_text(told(network, result.solution.design), FUSION))
     write_text(folder / "report.html", page(result))
     write_text(folder / "manifest.json", json.dumps(manifest(result, options), indent=1) + "\n")
+    return folder
+
+
+def write_front_folder(result: ParetoResult, out: Path | None, options: Mapping[str, Any]) -> Path:
+    """A run folder for every point of a front (`point01`, `point02`, ...), and summary.json for all of them.
+
+    Args:    as in `write_run_folder`; each point's manifest names the objective that it was found for.
+    """
+    folder = out or DEFAULT / default_name(result.points[0], options)
+    for number, point in enumerate(result.points, 1):
+        write_run_folder(point, folder / f"point{number:02}", {**options, "objective": point.objective})
+    write_text(folder / "summary.json", json.dumps(result.to_json(), indent=1, allow_nan=False) + "\n")
     return folder
 
 

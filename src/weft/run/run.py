@@ -25,8 +25,8 @@ from weft.read.fusion import read_fusion
 from weft.read.precision import assume_precision
 from weft.read.widths import read_widths, set_widths
 from weft.run.proof import executed, prove
-from weft.run.result import InfeasibleResult, MappedOp, MapResult, RunResult
-from weft.schedule import GOALS, Goal, solve
+from weft.run.result import InfeasibleResult, MappedOp, MapResult, Proof, RunResult
+from weft.schedule import GOALS, Goal, Solution, solve
 from weft.schedule.settings import setting_for
 from weft.schedule.shared import Mapper
 from weft.schedule.solve import BUDGET, Progress
@@ -70,15 +70,7 @@ def run(
     Errors:  UserError for what the user can put right.
     """
     goal = _objective(objective)
-    if fuse not in FUSE and not Path(fuse).is_file():
-        remedy = did_you_mean(fuse, FUSE) or "docs/fuse_format.md has the form of the file"
-        raise OptionError(f"--fuse must be auto, off or an existing YAML file, not '{fuse}'", remedy=remedy)
-    _choice("numerics", numerics, ("auto", "on", "off"))
-    flow = flow_of(spatial)
-    if budget < 1:
-        raise OptionError(f"--budget must be at least 1, not {budget}", remedy="it counts whole schedules tried")
-    if frames < 1:
-        raise OptionError(f"--frames must be at least 1, not {frames}", remedy="it counts inputs in a row")
+    flow = checked(fuse, spatial, budget, frames, numerics)
     clock = time.process_time()
     silicon = chip if isinstance(chip, Chip) else read_chip(chip)
     name = model_name(model)
@@ -103,19 +95,51 @@ def run(
         numerics=executed(model, dims, workload, silicon, solution, numerics, seed, progress),
     )
     spent["proof"] = time.process_time() - clock
+    return proved(name, objective, spatial, seed, budget, workload, silicon, solution, proof, assumed, spent)
+
+
+def checked(fuse: str, spatial: str, budget: int, frames: int, numerics: str) -> Spatial:
+    """The options of `run` that can be told wrong before anything is read; returns the choice of dataflow."""
+    if fuse not in FUSE and not Path(fuse).is_file():
+        remedy = did_you_mean(fuse, FUSE) or "docs/fuse_format.md has the form of the file"
+        raise OptionError(f"--fuse must be auto, off or an existing YAML file, not '{fuse}'", remedy=remedy)
+    _choice("numerics", numerics, ("auto", "on", "off"))
+    flow = flow_of(spatial)
+    if budget < 1:
+        raise OptionError(f"--budget must be at least 1, not {budget}", remedy="it counts whole schedules tried")
+    if frames < 1:
+        raise OptionError(f"--frames must be at least 1, not {frames}", remedy="it counts inputs in a row")
+    return flow
+
+
+def proved(
+    model: str,
+    objective: str,
+    spatial: str,
+    seed: int,
+    budget: int,
+    workload: Workload,
+    chip: Chip,
+    solution: Solution,
+    proof: Proof,
+    assumed: str | None,
+    spent: dict[str, float],
+) -> RunResult:
+    """A result with all its notes."""
+    notes = pass_notes(solution.plan.recipes[number].problem for number in solution.plan.used)
     return RunResult(
-        name,
+        model,
         objective,
         spatial,
         seed,
         budget,
         workload,
-        silicon,
+        chip,
         solution,
         proof,
         assumed,
         spent,
-        (*workload.notes, *pass_notes(solution.plan.recipes[number].problem for number in solution.plan.used)),
+        (*workload.notes, *notes),
     )
 
 
@@ -266,7 +290,9 @@ def best_core(mapper: Mapper, op: Op, chip: Chip, only: str | None, goal: Object
 
 
 def _objective(given: str) -> Goal:
-    _choice("objective", given, GOALS)
+    _choice("objective", given, (*GOALS, "pareto"))
+    if given == "pareto":
+        raise OptionError("a run has one objective, not 'pareto'", remedy="weft.run.run_front gives the front")
     return given  # type: ignore[return-value]
 
 

@@ -7,7 +7,7 @@ import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Protocol, TypeVar
 
 from weft.model.chip import Chip
 from weft.model.schedule import Infeasible
@@ -32,6 +32,8 @@ FUSED_STEPS = (2, 4, 8, 16, 32, 64)
 MOST_IDLE = 200
 """Changes in a row that lead to designs tried before, after which a search ends."""
 
+T = TypeVar("T")
+
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, of)."""
 
@@ -44,6 +46,17 @@ class Trial:
     design: Design
     plan: Plan
     placed: Placed
+
+
+class Solved(Protocol):
+    """What has the figures of a schedule."""
+
+    @property
+    def latency_cycles(self) -> int: ...
+    @property
+    def energy_pj(self) -> float: ...
+    @property
+    def peaks(self) -> tuple[tuple[str, int], ...]: ...
 
 
 class Search:
@@ -74,6 +87,8 @@ class Search:
         self.best: Trial | None = None
         self.stuck: Infeasible | None = None
         self.seen: set[Design] = set()
+        self.front: list[Trial] | None = None
+        """Trials of which none is beaten in latency, energy and memory; None where they are not kept."""
 
     def run(self, starts: Sequence[Design], rng: random.Random) -> Trial | None:
         """The best design found from some starts, or None where none can be scheduled (`stuck` says why)."""
@@ -135,9 +150,11 @@ class Search:
         if isinstance(placed, Infeasible):
             self.stuck = placed
             return None
-        if self.best is None or self.score(placed)[0] <= HOPELESS * self.best.score[0]:
+        if self.front is not None or self.best is None or self.score(placed)[0] <= HOPELESS * self.best.score[0]:
             placed = placed.retimed()
         trial = Trial(self.score(placed), design, plan, placed)
+        if self.front is not None:
+            self.front = undominated([*self.front, trial], lambda it: trade(it.placed, self.chip))
         if self.best is None or trial.score < self.best.score:
             self.best = trial
         return trial
@@ -149,7 +166,7 @@ class Search:
     def score(self, placed: Placed) -> tuple[float, ...]:
         """What is made small, and what decides between equals."""
         latency, energy = placed.latency_cycles, placed.energy_pj
-        on_chip = sum(bits for memory, bits in placed.peaks if memory != self.chip.outermost)
+        on_chip = trade(placed, self.chip)[2] if self.goal == "memory" else 0
         return {
             "latency": (latency, energy),
             "energy": (energy, latency),
@@ -392,3 +409,21 @@ class Search:
                 found.append(replace(design, placements=tuple(spots)))
         rng.shuffle(found)
         yield from found
+
+
+def trade(placed: Solved, chip: Chip) -> tuple[float, float, int]:
+    """Latency [base cycles], energy [pJ], and the peaks of all memories on chip together [bits]."""
+    on_chip = sum(bits for memory, bits in placed.peaks if memory != chip.outermost)
+    return placed.latency_cycles, placed.energy_pj, on_chip
+
+
+def undominated(items: Sequence[T], figures: Callable[[T], tuple[float, ...]]) -> list[T]:
+    """Those that no other is at least as good as in every figure; of equals the first."""
+    kept: list[tuple[tuple[float, ...], T]] = []
+    for item in items:
+        mine = figures(item)
+        if any(all(a <= b for a, b in zip(known, mine, strict=True)) for known, _ in kept):
+            continue
+        kept = [it for it in kept if not all(a <= b for a, b in zip(mine, it[0], strict=True))]
+        kept.append((mine, item))
+    return [item for _, item in kept]

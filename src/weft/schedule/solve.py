@@ -18,14 +18,15 @@ from weft.schedule.bounds import Bounds, bounds
 from weft.schedule.choices import Choice, array_time, choices_of, twins
 from weft.schedule.design import Composer, Design, Group
 from weft.schedule.fabric import Fabric
+from weft.schedule.frames import repeated
 from weft.schedule.given import Given
 from weft.schedule.plan import Plan
 from weft.schedule.recipes import Recipes
-from weft.schedule.search import GOALS, Goal, Progress, Search
+from weft.schedule.search import GOALS, Goal, Progress, Search, trade, undominated
 from weft.schedule.shared import Mapper
 from weft.schedule.streams import Streamed, StreamSearch, streamed
 
-__all__ = ["BUDGET", "GOALS", "Goal", "Progress", "Solution", "solve"]
+__all__ = ["BUDGET", "GOALS", "Goal", "Progress", "Solution", "front", "solve"]
 
 BUDGET = 200
 """Whole schedules tried by default (one more is made of the picked options, mapped carefully)."""
@@ -60,6 +61,10 @@ class Solution:
     map_seconds: float
     stream: Streamed | None = None
 
+    @property
+    def latency_cycles(self) -> int:
+        return self.schedule.latency_cycles
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
@@ -88,9 +93,54 @@ def solve(
 ) -> Solution | Infeasible:
     """The best schedule found within `budget` whole schedules, or why there is none.
 
-    Args: fuse: whether ops may be run together, step by step.   fusion: groups and placements that are settled.
+    Args: goal: what is made small.
+          fuse: whether ops may be run together, step by step.   fusion: groups and placements that are settled.
           frames: copies of the workload that are run in a row: the schedule is that of the whole stream.
     """
+    found = _solutions(workload, chip, goal, spatial, budget, seed, progress, store, fuse, fusion, frames, False)
+    return found if isinstance(found, Infeasible) else found[0]
+
+
+def front(
+    workload: Workload,
+    chip: Chip,
+    spatial: Literal["fixed", "free"] = "fixed",
+    budget: int = BUDGET,
+    seed: int = 0,
+    progress: Progress | None = None,
+    store: Store | None = None,
+    fuse: bool = True,
+    fusion: Fusion | None = None,
+) -> tuple[tuple[Goal, Solution], ...] | Infeasible:
+    """Schedules of which none is beaten in latency, energy and memory on chip, fastest first, or why there is none.
+
+    They are what searches for each objective came across, `budget` whole schedules each; an objective goes with each.
+    """
+    every: list[tuple[Goal, Solution]] = []
+    for goal in GOALS:
+        found = _solutions(workload, chip, goal, spatial, budget, seed, progress, store, fuse, fusion, 1, True)
+        if isinstance(found, Infeasible):
+            return found
+        every += [(goal, solution) for solution in found]
+    points = undominated(every, lambda it: trade(it[1], chip))
+    return tuple(sorted(points, key=lambda it: trade(it[1], chip)))
+
+
+def _solutions(
+    workload: Workload,
+    chip: Chip,
+    goal: Goal,
+    spatial: Literal["fixed", "free"],
+    budget: int,
+    seed: int,
+    progress: Progress | None,
+    store: Store | None,
+    fuse: bool,
+    fusion: Fusion | None,
+    frames: int,
+    every: bool,
+) -> list[Solution] | Infeasible:
+    """The best schedule that a search found, and those that are not beaten in all figures where they are asked for."""
     clock = time.process_time()
     objective: Objective = "edp" if goal == "memory" else goal
     composer = Composer(workload, chip, Recipes(Mapper(workload, chip, objective, spatial, quick=True, store=store)))
@@ -129,39 +179,45 @@ def solve(
     if frames > 1:
         search = StreamSearch(search, frames)
         first = [*balanced(known), *first]
+    search.front = [] if every else None
     best = search.run(first, random.Random(seed))
     if best is None:
         return search.stuck or Infeasible(workload.name, "no start could be scheduled")
-    clock = time.process_time()
     careful = Composer(workload, chip, Recipes(Mapper(workload, chip, objective, spatial, store=store)))
-    plan, placed = best.plan, best.placed
-    again = careful.plan(best.design)
-    map_seconds += time.process_time() - clock
-    if not isinstance(again, Infeasible):
-        refit = search.place(best.design, again)
-        if not isinstance(refit, Infeasible) and search.score(refit.retimed()) <= best.score:
-            plan, placed = again, refit.retimed()
-    stream: Streamed | None = None
-    if isinstance(search, StreamSearch):
-        whole = streamed(search, plan, frames, spatial)
-        if isinstance(whole, Infeasible):
-            return whole
-        placed, stream = whole
-        workload, plan = stream.whole, placed.plan
-    placed = placed.settled()
-    return Solution(
-        placed.schedule(),
-        best.design,
-        plan,
-        bounds(workload, chip, spatial),
-        placed.energy_pj,
-        placed.peaks,
-        search.tried + 1,
-        composer.recipes.mapper.searched + careful.recipes.mapper.searched,
-        tuple(dict.fromkeys(not_mapped)),
-        map_seconds,
-        stream,
-    )
+    known_bounds = bounds(workload if frames == 1 else repeated(workload, frames), chip, spatial)
+    solutions: list[Solution] = []
+    for trial in [best, *(it for it in search.front or () if it is not best)]:
+        clock = time.process_time()
+        plan, placed = trial.plan, trial.placed
+        again = careful.plan(trial.design)
+        map_seconds += time.process_time() - clock
+        if not isinstance(again, Infeasible):
+            refit = search.place(trial.design, again)
+            if not isinstance(refit, Infeasible) and search.score(refit.retimed()) <= trial.score:
+                plan, placed = again, refit.retimed()
+        stream: Streamed | None = None
+        if isinstance(search, StreamSearch):
+            whole = streamed(search, plan, frames, spatial)
+            if isinstance(whole, Infeasible):
+                return whole
+            (placed, stream), plan = whole, whole[0].plan
+        placed = placed.settled()
+        solutions.append(
+            Solution(
+                placed.schedule(),
+                trial.design,
+                plan,
+                known_bounds,
+                placed.energy_pj,
+                placed.peaks,
+                search.tried + 1,
+                composer.recipes.mapper.searched + careful.recipes.mapper.searched,
+                tuple(dict.fromkeys(not_mapped)),
+                map_seconds,
+                stream,
+            )
+        )
+    return solutions
 
 
 def ranked(op: Op, choices: Sequence[Choice], chip: Chip) -> tuple[list[Choice], list[Choice]]:
