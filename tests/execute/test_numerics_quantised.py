@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
+import sys
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -14,6 +17,9 @@ from weft import zoo
 from weft.execute.numerics import check_numerics
 from weft.read.fold import fold
 from weft.read.onnx import read_graph, read_model
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "read"))
+drafts = importlib.import_module("test_quantised_random")
 
 quantization = pytest.importorskip("onnxruntime.quantization")
 
@@ -87,3 +93,17 @@ def test_larger_networks_are_equal_or_as_close_as_a_softmax_lets_them(network, w
     found = numerics(quantised(network, *way, tmp_path))
     assert found.status in ("exact", "close"), found.reason
     assert found.max_abs_error <= 1
+
+
+@pytest.mark.parametrize("count", [40, pytest.param(600, marks=pytest.mark.verify)])
+def test_random_networks_with_quantisers_strewn_in_give_its_numbers(count):
+    seeds = range(count) if count == 40 else range(1000, 1000 + count)
+    exact = 0
+    for seed in seeds:
+        model = drafts.Draft(seed, True).model()
+        for folds in (frozenset(), FOLDED):
+            workload = fold(read_model(model), folds)
+            found = check_numerics(workload, schedule_by_hand(workload), "m", read_graph(model), model, seed)
+            assert found.status in ("exact", "close"), (seed, found.reason)
+            exact += found.status == "exact"
+    assert exact > count // 2  # the others end in floats

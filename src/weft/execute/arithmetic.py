@@ -77,19 +77,35 @@ class Arithmetic:
             return made.array
         grid = self.meaning.grid(tile.op.output.tensor)
         folded = [self.meaning.nodes[name] for name in tile.op.folded]
-        functions = [node for node in folded if node.op_type not in QUANTISERS and not made.folded]
-        if made.grid is not None and not functions and made.grid.same(grid):
+        if made.folded:
+            folded = []
+        quantisers = [node.name for node in folded if node.op_type in QUANTISERS]
+        if made.grid is not None and len(quantisers) == len(folded) < 2 and made.grid.same(grid):
             if not made.exact:
                 self.inexact.add(tile.op.name)
             return made.array
         if tile.op.onnx != "QuantizeLinear":
             self.inexact.add(tile.op.name)
         array = made.array if made.grid is None else _real(made.array, made.grid, tile)
-        for node in functions:
-            array = self._function(tile, node, array)
+        if tile.op.onnx == "QuantizeLinear" and quantisers:  # the next ones round what this one has rounded
+            array = self._through(tile, array, tile.node_output)
+        for node in folded:
+            if self.meaning.on_integers(node):
+                between = self.meaning.rounded_to(node.outputs[0])
+                integers = self._function(tile, node, _on_grid(array, between, tile))
+                array = _real(integers, between, tile)
+            elif node.op_type not in QUANTISERS:
+                array = self._function(tile, node, array)
+            elif node.name != quantisers[-1]:
+                array = self._through(tile, array, node.outputs[0])
         if grid is not None:
             return _on_grid(array, grid, tile)
         return array.astype(self.meaning.dtype(tile.op.output.tensor), copy=False)
+
+    def _through(self, tile: Tile, array: Array, tensor: str) -> Array:
+        """Numbers rounded to the grid of a tensor that is not written itself."""
+        grid = self.meaning.rounded_to(tensor)
+        return _real(_on_grid(array, grid, tile), grid, tile)
 
     def evaluate(self, tile: Tile, node: Node, inputs: list[Array | None], variant: str = "") -> dict[str, Array]:
         """The outputs of a node on any inputs of its ranks."""
@@ -107,7 +123,7 @@ class Arithmetic:
             return np.maximum(array, np.zeros((), array.dtype))
         inputs: list[Array | None] = []
         for place, name in enumerate(node.inputs):
-            constant = self.meaning.real(name)
+            constant = self.meaning.constant(name) if self.meaning.on_integers(node) else self.meaning.real(name)
             if not name or (constant is None and tile.operand(name) is None):
                 inputs.append(array if name else None)
                 continue
@@ -203,7 +219,9 @@ def _product(arithmetic: Arithmetic, tile: Tile) -> Made:
         rest = bias
     grid = meaning.grid(tile.op.output.tensor)
     clamps = [meaning.nodes[name] for name in tile.op.folded if meaning.nodes[name].op_type not in QUANTISERS]
-    if grid is None or rest is not None or grid.axis is not None or any(n.op_type not in _CLAMPS for n in clamps):
+    several = len(tile.op.folded) > len(clamps) + 1  # quantisers, each of which rounds
+    simple = not several and all(n.op_type in _CLAMPS and not meaning.on_integers(n) for n in clamps)
+    if grid is None or rest is not None or grid.axis is not None or not simple:
         real = total.astype(np.float32) * factor
         return Made(real if rest is None else real + rest)
     zero, scale = grid.zero.reshape(()), grid.scale.reshape(())
@@ -287,6 +305,8 @@ def _addition(arithmetic: Arithmetic, tile: Tile) -> Made:
     grids = [tile.meaning.grid(name) for name in tile.node.inputs]
     if grid is None or tile.op.onnx not in ("Add", "QLinearAdd") or any(g is None or g.axis is not None for g in grids):
         return _node(arithmetic, tile)
+    if any(g is not None and g.dtype != grid.dtype for g in grids) or len(tile.op.folded) > 1:
+        return _node(arithmetic, tile)
     if any(tile.meaning.nodes[name].op_type not in QUANTISERS for name in tile.op.folded):
         return _node(arithmetic, tile)
     (one, other), stored = grids, _stored(tile)
@@ -309,6 +329,8 @@ def _inputs(tile: Tile) -> list[Array | None]:
 
     Errors: NoArithmetic for an input that is neither.
     """
+    if tile.meaning.on_integers(tile.node):
+        return _stored(tile)
     found: list[Array | None] = []
     for name in tile.node.inputs:
         operand = tile.operand(name)
@@ -327,8 +349,8 @@ def _node(arithmetic: Arithmetic, tile: Tile) -> Made:
     inputs = _inputs(tile)
     if tile.node.opset < 7 and len(inputs) > 1:
         inputs = [_aligned(tile, name, value) for name, value in zip(tile.node.inputs, inputs, strict=True)]
-    made = arithmetic.evaluate(tile, tile.node, inputs)[tile.node_output]
-    return Made(_fitted(tile, made))
+    made = _fitted(tile, arithmetic.evaluate(tile, tile.node, inputs)[tile.node_output])
+    return Made(made, tile.meaning.rounded_to(tile.node_output) if tile.meaning.on_integers(tile.node) else None)
 
 
 def _aligned(tile: Tile, name: str, value: Array | None) -> Array | None:
@@ -375,7 +397,7 @@ def _portions(tile: Tile, made: Array) -> Made:
     grid = tile.meaning.grid(tile.op.output.tensor)
     functions = [name for name in tile.op.folded if tile.meaning.nodes[name].op_type not in QUANTISERS]
     between = grid is not None and grid.axis is None and tile.grid(tile.op.inputs[0]) is not None
-    if tile.node.op_type != "Softmax" or not between or functions:
+    if tile.node.op_type != "Softmax" or not between or functions or len(tile.op.folded) > 1:
         return Made(made)
     assert grid is not None
     steps = np.floor(np.float32(1) / grid.scale.reshape(()))

@@ -87,10 +87,15 @@ class Meaning:
         value, scaling = self.constant(name), self.graph.scalings.get(name)
         if value is None or scaling is None or value.dtype.kind not in "iu":
             return value
-        grid = self.grid(name)
-        assert grid is not None
-        zero, scale = (grid.along(item, value.ndim, 0, item.size) for item in (grid.zero, grid.scale))
-        return np.asarray((value.astype(np.int32) - zero).astype(np.float32) * scale)
+        return self.numbers(name, value)
+
+    def numbers(self, tensor: str, integers: Array) -> Array:
+        """What the integers of a whole tensor stand for; floats, and integers without a grid, as they are."""
+        grid = self.grid(tensor)
+        if grid is None or integers.dtype.kind not in "iu":
+            return integers
+        zero, scale = (grid.along(item, integers.ndim, 0, item.size) for item in (grid.zero, grid.scale))
+        return np.asarray((integers.astype(np.int32) - zero).astype(np.float32) * scale)
 
     def dtype(self, tensor: str) -> npt.DTypeLike:
         """numpy's type of a tensor's elements as they are executed."""
@@ -127,7 +132,25 @@ class Meaning:
         if name not in self.graph.scalings:
             later = self._quantised_early(tensor)
             return self.grid(later) if later else None
-        scaling = self.graph.scalings[name]
+        grid = self.rounded_to(name)
+        if viewed and grid.axis is not None:
+            raise NoArithmetic("a view of a tensor with a scale for each channel")
+        return grid
+
+    def on_integers(self, node: Node) -> bool:
+        """Whether the file has a node between a quantiser and its inverse: it works on integers as they are."""
+        name = node.outputs[0]
+        if self.graph.scalings.get(name) is None or self.nodes.get(node.name) is not node:
+            return False
+        declared = [self.graph.infos[item].dtype for item in (node.proto.input[0], name) if item in self.graph.infos]
+        return len(declared) == 2 and all(dtype.startswith(("int", "uint")) for dtype in declared)
+
+    def rounded_to(self, name: str) -> Grid:
+        """The grid of what a quantiser makes, whatever is done with it before it is written.
+
+        Errors: NoArithmetic where it is known at run time only, or differs between readers.
+        """
+        scaling = self.graph.scalings.get(name)
         if scaling is None:
             raise NoArithmetic("read at other scales than it was written at")
         if scaling.block:
@@ -135,18 +158,18 @@ class Meaning:
         scale, zero = self.constant(scaling.scale), self.constant(scaling.zero)
         if scale is None or (scaling.zero and zero is None):
             raise NoArithmetic("scales known only at run time")
-        if viewed and scaling.axis is not None:
-            raise NoArithmetic("a view of a tensor with a scale for each channel")
         dtype = self.graph.infos[name].dtype
         type_ = self.graph.types.get(name) or type_of(dtype)
         if type_.kind != "int":
             raise NoArithmetic(f"quantised to {type_}")
         if not dtype.startswith(("int", "uint")):  # what shows a quantised tensor is declared float
             dtype = f"{'' if type_.signed else 'u'}int{max(8, type_.bits)}"
-        low = -(1 << (type_.bits - 1)) + type_.narrow if type_.signed else 0
-        high = (1 << (type_.bits - type_.signed)) - 1
+        low = int(-(1 << (type_.bits - 1)) + type_.narrow if type_.signed else 0)
+        high = int((1 << (type_.bits - type_.signed)) - 1)
+        if scaling.bounds is not None:
+            low, high = max(low, scaling.bounds[0]), min(high, scaling.bounds[1])
         shift = np.zeros(scale.shape, np.int32) if zero is None else zero.astype(np.int32)
-        return Grid(scale.astype(np.float32), shift, scaling.axis, int(low), int(high), dtype_of(dtype))
+        return Grid(scale.astype(np.float32), shift, scaling.axis, low, high, dtype_of(dtype))
 
     def _quantised_early(self, tensor: str) -> str | None:
         """What tells the grid of a tensor that folding has moved a quantiser in front of; None for every other tensor.
@@ -154,7 +177,7 @@ class Meaning:
         That is what is made of it: a view, or the result of an op that commutes with rounding.
         """
         type_ = self.tensors[tensor].type if tensor in self.tensors else None
-        if type_ is None or not type_.scaled:
+        if type_ is None or not type_.scaled or self.graph.types.get(tensor) == type_:
             return None
         for view in self.workload.views:
             if view.source == tensor:
@@ -191,11 +214,7 @@ class Meaning:
                 return array
             return next(iter(Evaluator(node)([array]).values()))
         if kind == "DequantizeLinear" and self.tensors[view.tensor].dtype.startswith("float"):
-            grid = self.grid(view.source)
-            if grid is not None and array.dtype.kind in "iu":
-                whole = grid.along(grid.zero, array.ndim, 0, grid.zero.size)
-                scale = grid.along(grid.scale, array.ndim, 0, grid.scale.size)
-                return np.asarray((array.astype(np.int32) - whole).astype(np.float32) * scale)
+            return self.numbers(view.source, array)
         return array
 
     @cached_property

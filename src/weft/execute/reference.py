@@ -18,6 +18,9 @@ _PICKED_FROM = {"Gather": (1, "axis", 0), "GatherElements": (1, "axis", 0)}
 """Inputs that are indices: their position, and the attribute (and its default) that names the axis they are of."""
 _VIEWS = frozenset(["Cast", "Reshape", "Unsqueeze", "Squeeze", "Identity"])
 
+_REWRITING = ["WeightBiasQuantization"]
+"""Optimisers that change numbers: this one quantises weights that the network leaves in floats."""
+
 
 class Refused(Exception):
     """ONNX Runtime does not take the network: its first sentence."""
@@ -72,8 +75,12 @@ def values(model: Any, wanted: Iterable[str], given: Mapping[str, Array]) -> dic
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
     options.add_session_config_entry(*_fusing(model))
+    # two quantisers in a row round twice; ONNX Runtime would leave one out
+    options.add_session_config_entry("session.disable_double_qdq_remover", "1")
     try:
-        session = onnxruntime.InferenceSession(grown, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            grown, options, providers=["CPUExecutionProvider"], disabled_optimizers=_REWRITING
+        )
         names = [*outputs, *extra]
         feeds = {value.name: given[value.name] for value in session.get_inputs()}
         return {

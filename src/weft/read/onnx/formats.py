@@ -194,19 +194,27 @@ def clipped(formats: Formats, node: Node) -> TensorType | None:
     """The narrower format of integers after a Clip with constant bounds; None where the bounds are not known."""
     info = formats.infos[node.inputs[0]]
     before = formats.types.get(node.inputs[0], type_of(info.dtype))
-    bounds = []
-    for position in (1, 2):
-        name = node.inputs[position] if position < len(node.inputs) else ""
-        value = formats.known[name]() if name in formats.known else None
-        if before.kind != "int" or value is None or value.size != 1:
-            return None
-        bounds.append(int(np.nan_to_num(np.asarray(value, dtype=np.float64).reshape(-1)[0])))
+    bounds = bounds_of(formats, node)
+    if before.kind != "int" or bounds is None:
+        return None
     low, high = bounds
     if low < 0:
         bits = max((-low - 1).bit_length(), max(0, high).bit_length()) + 1
         narrow = low > -(2 ** (bits - 1))
         return replace(before, bits=min(bits, before.bits), signed=True, narrow=narrow)
     return replace(before, bits=min(max(1, high.bit_length()), before.bits), signed=False)
+
+
+def bounds_of(formats: Formats, node: Node) -> tuple[int, int] | None:
+    """The constant bounds of a Clip of integers; None where they are not known."""
+    bounds = []
+    for position in (1, 2):
+        name = node.inputs[position] if position < len(node.inputs) else ""
+        value = formats.known[name]() if name in formats.known else None
+        if value is None or value.size != 1:
+            return None
+        bounds.append(int(np.nan_to_num(np.asarray(value, dtype=np.float64).reshape(-1)[0])))
+    return bounds[0], bounds[1]
 
 
 _KEEPING = frozenset(

@@ -135,12 +135,14 @@ class Scaling:
     Args:
         scale, zero: the tensors that hold them; "" for a zero point of 0.
         axis:  along which there are several.   block: elements along it that share one (0: not in blocks).
+        bounds: what a Clip behind the quantiser leaves of the integers, where there is one.
     """
 
     scale: str
     zero: str
     axis: int | None
     block: int = 0
+    bounds: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

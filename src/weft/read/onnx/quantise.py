@@ -16,7 +16,7 @@ from weft.model.workload import Note, View
 from weft.read.dtypes import type_of
 from weft.read.onnx.blocks import scale_of, with_scales
 from weft.read.onnx.elementwise import elementwise
-from weft.read.onnx.formats import LINEAR, QONNX, Formats, carry, clipped, linear, qonnx
+from weft.read.onnx.formats import LINEAR, QONNX, Formats, bounds_of, carry, clipped, linear, qonnx
 from weft.read.onnx.graph import Emitted, Graph, Node, axis, operand
 from weft.read.onnx.qoperator import DYNAMIC, learn
 
@@ -201,6 +201,9 @@ class _Settling:
         if narrowed is None:
             return False
         self.formats.types[source] = narrowed
+        scaling = self.formats.scalings.get(source)
+        if scaling is not None:
+            self.formats.scalings[source] = replace(scaling, bounds=bounds_of(self.formats, node))
         self.same = {key: made for key, made in self.same.items() if made != source}  # no twin of a wider one any more
         self._stands_for(node, source, f"is done by {quantiser.name}: its result is {narrowed}")
         return True
