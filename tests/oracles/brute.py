@@ -61,7 +61,7 @@ class Nests:
             return None
         latency, energy = self.values[self.legal].T
         first = {"latency": latency, "energy": energy, "edp": latency * energy}[objective]
-        second = energy if objective == "latency" else latency
+        second = latency if objective == "energy" else energy
         ties = first <= first.min() * (1 + 1e-12)
         return float(first.min()), float(second[ties].min())
 

@@ -57,7 +57,7 @@ def objective_value(
         value, beside = max(energy, together), latency
     elif objective == EDP:
         x, y = energy / unit[0], latency / unit[1]
-        value, beside = energy * latency, latency
+        value, beside = energy * latency, energy
         if together > x + y:
             # Of all points above and right of (x, y) with this sum at least, an end of the line has the least product.
             value = unit[0] * unit[1] * min(x * (together - x), y * (together - y))

@@ -62,11 +62,9 @@ class Mapped:
 
 def value(priced: Price | Total, objective: Objective) -> tuple[float, float]:
     """(objective, tie-breaker) of a price."""
-    if objective == "latency":
-        return priced.latency_cycles, priced.energy_pj
     if objective == "energy":
         return priced.energy_pj, priced.latency_cycles
-    return priced.edp, priced.latency_cycles
+    return priced.latency_cycles if objective == "latency" else priced.edp, priced.energy_pj
 
 
 def least_value(problem: Problem, objective: Objective, spatial: Literal["fixed", "free"]) -> float:
