@@ -10,7 +10,7 @@ from dataclasses import replace
 from tests.oracles.nests import random_mapping
 from weft.cost.cuts import served
 from weft.cost.legal import broken
-from weft.model.mapping import Loop, Mapping, Place, Problem, Rest, Unroll
+from weft.model.mapping import Loop, Mapping, Problem, Rest, Unroll
 from weft.model.workload import Operand
 
 ALL_SIZES = 0.3
@@ -52,13 +52,19 @@ def _loops(problem: Problem, spatial: tuple[Unroll, ...], rng: random.Random) ->
 def _rested(problem: Problem, mapping: Mapping, rng: random.Random) -> Mapping | None:
     """The mapping with rests where each tile alone has room; None where one has none."""
     rests: list[Rest] = []
+    laid = {dim: mapping.unrolled(dim) for dim, _ in problem.op.dims}
+    steps = [dict.fromkeys(laid, 1)]
+    for loop in mapping.loops:
+        steps.append({**steps[-1], loop.dim: steps[-1][loop.dim] * loop.factor})
     for operand in problem.op.operands:
         places = problem.setting.of(operand.name)
         inside = 0
         for place in places[:-1]:
             if place.optional and rng.random() < 0.4:
                 continue
-            fits = [p for p in range(inside, len(mapping.loops) + 1) if _fits(problem, mapping, operand, place, p)]
+            part = served(problem, mapping, place)
+            room = problem.chip.memory(place.memory).size_bits / problem.width(operand.name)
+            fits = [p for p in range(inside, len(steps)) if _elements(operand, steps[p], part) <= room]
             if not fits:
                 return None
             inside = rng.choice((fits[-1], rng.choice(fits)))
@@ -67,12 +73,9 @@ def _rested(problem: Problem, mapping: Mapping, rng: random.Random) -> Mapping |
     return replace(mapping, rests=tuple(rests))
 
 
-def _fits(problem: Problem, mapping: Mapping, operand: Operand, place: Place, inside: int) -> bool:
-    """Whether one instance has room for one copy of a tile (a window at most: padding and gaps left in)."""
-    tile, part = mapping.tile(inside), served(problem, mapping, place)
-    sizes = {dim: tile.get(dim, 1) // mapping.unrolled(dim) * part[dim] for dim, _ in problem.op.dims}
-    elements = math.prod(
-        min(axis.size, 1 + sum(term.coefficient * (sizes[term.dim] - 1) for term in axis.terms))
+def _elements(operand: Operand, steps: dict[str, int], part: dict[str, int]) -> int:
+    """Elements of one copy of a tile of so many array steps in one instance (a window, padding and gaps left in)."""
+    return math.prod(
+        min(axis.size, 1 + sum(term.coefficient * (steps[term.dim] * part[term.dim] - 1) for term in axis.terms))
         for axis in operand.axes
     )
-    return elements * problem.width(operand.name) <= problem.chip.memory(place.memory).size_bits
