@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from weft.execute import arithmetic
+from weft.execute import integers, kit
 from weft.execute.numerics import Numerics, check_numerics
 from weft.read import with_values
 from weft.read.onnx import read_graph
@@ -232,7 +232,7 @@ def test_halves_rounded_to_the_even_integer_are_those_of_onnx_runtime(rounding):
     ids=["halves up", "halves away from zero", "towards zero", "down"],
 )
 def test_a_multiplier_that_rounds_otherwise(rounding, monkeypatch, wrong):
-    monkeypatch.setattr(arithmetic, "rounded", wrong)
+    monkeypatch.setattr(kit, "rounded", wrong)
     found = rounding()
     assert found.status == "failed"
     assert "too far: " in found.reason
@@ -247,7 +247,7 @@ def test_sums_that_are_kept_in_sixteen_bits(monkeypatch):
 
 
 def test_a_bias_that_is_left_out(monkeypatch):
-    monkeypatch.setattr(arithmetic, "_bias", lambda tile, integers=False: None)
+    monkeypatch.setattr(integers, "bias_of", lambda tile, integers=False: None)
     assert execute().status == "failed"
 
 
