@@ -49,6 +49,7 @@ bench: $(READY) $(PEERS)
 	$(BIN)/python benchmarks/zigzag_differences.py
 	$(BIN)/python benchmarks/mapper_against_zigzag.py --zigzag $(PEERS)
 	$(BIN)/python benchmarks/imports.py
+	$(BIN)/python benchmarks/million_tiles.py
 
 # Every network on every chip, for an hour or so.
 matrix: $(READY)
