@@ -79,3 +79,24 @@ def test_a_command_says_that_kernels_are_compiled(capsys):
         say()
     assert _jit.before_compiling == []
     assert capsys.readouterr().err == "compiling kernels, once: later runs start some ten seconds sooner\n"
+
+
+def test_machine_code_goes_stale_with_the_files_of_all_kernels_that_are_part_of_it(python, tmp_path):
+    part = tmp_path / "part.py"
+    (tmp_path / "whole.py").write_text(
+        "from weft._jit import kernel\nfrom part import step\n\n@kernel\ndef twice(x):\n    return step(step(x))\n"
+    )
+    call = "import whole\nprint(whole.twice(1))"
+    for amount in (1, 20):
+        part.write_text(f"from weft._jit import kernel\n\n@kernel\ndef step(x):\n    return x + {amount}\n")
+        assert python(call).stdout == f"{1 + 2 * amount}\n"
+
+
+def test_kernels_in_place_work_on_arrays_that_are_handed_to_them(python, tmp_path):
+    (tmp_path / "placed.py").write_text(
+        "from weft._jit import kernel_in_place\n\n@kernel_in_place\ndef add(x, by):\n"
+        "    for k in range(x.size):\n        x[k] += by\n    return x.size\n"
+    )
+    call = "import numpy, placed\nx = numpy.arange(3)\nprint(placed.add(x, 5), x.tolist())"
+    for more in ({}, {}, {"NUMBA_DISABLE_JIT": "1"}):
+        assert python(call, **more).stdout == "3 [5, 6, 7]\n"

@@ -64,15 +64,41 @@ class _Kernel:
             for name, thing in list(names.items()):
                 if isinstance(thing, _Kernel):
                     names[name] = thing.ready()
+            _follow_sources(self._compiled)
         return self._compiled
 
 
+def _follow_sources(compiled: Any) -> None:
+    """Have machine code on disk go stale with any file of kernels that are part of it; numba looks at its own alone."""
+    index = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+    if index is not None:
+        index._source_stamp = tuple((path.name, *_stamp(path)) for path in _sources(compiled))
+
+
+def _stamp(path: Path) -> tuple[float, int]:
+    found = path.stat()
+    return found.st_mtime, found.st_size
+
+
+def _sources(compiled: Any) -> list[Path]:
+    """The file of a kernel, and those of all kernels that its file knows by name, and so on."""
+    files: dict[str, None] = {}
+    todo = [compiled.py_func]
+    while todo:
+        function = todo.pop()
+        if function.__code__.co_filename not in files:
+            files[function.__code__.co_filename] = None
+            todo += [thing.py_func for thing in function.__globals__.values() if hasattr(thing, "py_func")]
+    return [Path(name) for name in sorted(files)]
+
+
 def kept(compiled: Any) -> bool:
-    """Whether the machine code of a compiled function is on disk, no older than its source."""
+    """Whether the machine code of a compiled function is on disk, no older than its sources."""
     stats = getattr(compiled, "stats", None)
     if stats is None:
         return True  # plain Python: NUMBA_DISABLE_JIT is set
     code = compiled.py_func.__code__
     source = Path(code.co_filename)
     indices = Path(stats.cache_path).glob(f"{source.stem}.{compiled.py_func.__qualname__}-{code.co_firstlineno}.*.nbi")
-    return any(index.stat().st_mtime >= source.stat().st_mtime for index in indices)
+    newest = max(path.stat().st_mtime for path in _sources(compiled))
+    return any(index.stat().st_mtime >= newest for index in indices)

@@ -79,12 +79,17 @@ def _energy(chip: Chip, solution: Solution) -> float:
 
 
 def _transfer_energy(chip: Chip, transfer: Transfer) -> float:
-    total = sum(transfer.bits * chip.link(name).pj_per_bit for _, name, _ in transfer.hops)
-    for position, load in enumerate(transfer.ports):  # reading and writing in turn, hop by hop
+    """A link once per sender and lane; each memory entered is written once, each that sends is read once."""
+    sent = {(here, name, chip.link(name).lane(here, there)) for here, name, there in transfer.hops}
+    total = sum(transfer.bits * chip.link(name).pj_per_bit for _, name, _ in sent)
+    written = {there for _, _, there in transfer.hops}
+    for load in transfer.ports:
         memory = chip.memory(load.memory)
         port = next(port for port in memory.ports if port.name == load.port)
         accesses = -(-transfer.bits // port.access_bits)
-        per_width = memory.write_pj if position % 2 else memory.read_pj
+        writes = load.memory in written  # what passes is written before it is read
+        written.discard(load.memory)
+        per_width = memory.write_pj if writes else memory.read_pj
         total += accesses * port.access_bits * per_width / port.bandwidth_bits
     return total
 
@@ -141,6 +146,7 @@ def features(workload: Workload, chip: Chip, solution: Solution) -> set[str]:
         "split": any(len(set(cores)) > 1 for cores in on.values()),
         "fused": any(len(group) > 1 for group in solution.plan.groups),
         "core to core": any(chip.outermost not in (move.source, *move.targets) for move in schedule.transfers),
+        "multicast": any(len(move.routes) > 1 for move in schedule.transfers),
         "several hops": any(len(route.links) > 1 for move in schedule.transfers for route in move.routes),
         "streamed over hops": any(
             len(route.links) > 1 for recipe in _recipes(solution.plan).values() for _, route in recipe.routes
@@ -170,6 +176,7 @@ SHARES = {
     "split": 0.2,
     "fused": 0.2,
     "core to core": 0.3,
+    "multicast": 0.04,
     "several hops": 0.2,
     "streamed over hops": 0.12,
     "exclusive": 0.25,

@@ -18,7 +18,10 @@ from weft.model.schedule import Infeasible, Schedule
 from weft.model.workload import SLOTS, Workload
 from weft.schedule.depend import Depend, Dependencies
 from weft.schedule.fabric import Fabric
-from weft.schedule.kernels import (
+from weft.schedule.kernels import place_tiles
+from weft.schedule.lines import empty_lines
+from weft.schedule.loads import loads_of
+from weft.schedule.moves import (
     ASK_SPACE,
     ASK_WAYS,
     DONE,
@@ -30,6 +33,7 @@ from weft.schedule.kernels import (
     FULL,
     HAS,
     MADE,
+    MORE_ROWS,
     MOVED,
     NEEDS,
     NO_WAY,
@@ -41,10 +45,7 @@ from weft.schedule.kernels import (
     WAY,
     Scratch,
     Trace,
-    place_tiles,
 )
-from weft.schedule.lines import empty_lines
-from weft.schedule.loads import loads_of
 from weft.schedule.places import (
     BITS,
     HOLDINGS,
@@ -71,6 +72,9 @@ from weft.schedule.plan import Plan, Recipe
 from weft.schedule.tables import Tables, Ways, rows, starts
 from weft.schedule.timing import hold_times, retime
 from weft.schedule.trace import schedule_of
+
+AHEAD = 2
+"""A multicast serves reads that many times as many positions ahead as there are cores: the other tiles of a step."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,11 +131,13 @@ class Engine:
         trace = _trace(len(plan.order), longer, int(found.cells.sum()))
         scratch = self._scratch(found, tiles)
         while True:
-            ended = place_tiles(tiles, tables.ways(), board, trace, scratch, tables.room, tables.outermost)
+            ended = place_tiles(
+                tiles, tables.ways(), board, trace, scratch, tables.room, tables.outermost, AHEAD * len(tables.core)
+            )
             if ended != ASK_WAYS:
                 break
             self._look_up(plan, found, tiles, int(scratch.fault[FAULT_TENSOR]))
-            board = self._board(found, tiles, longer)
+            board, scratch = self._board(found, tiles, longer), self._scratch(found, tiles)
             trace.counts[:] = 0
         if ended == DONE:
             return self._placed(plan, found, tiles, figures, board, trace)
@@ -173,7 +179,9 @@ class Engine:
         operands = int(np.diff(found.first).max(initial=1))
         cells = operands * int(found.cells.max(initial=1))
         widest = max([1, *np.diff(tiles.recipe[:, 2])], default=1) + 1
-        lines = max(int(widest), len(self.tables.capacity))
+        targets, longest = len(self.tables.memories) + 2, 1 + int(np.diff(self.tables.ways().way).max(initial=1))
+        hops = targets * longest
+        lines = max(int(widest), 3 * hops + 1)
         return Scratch(
             fault=np.zeros(8, np.int64),
             cells=np.empty(cells, np.int64),
@@ -186,6 +194,12 @@ class Engine:
             demand=np.zeros(len(self.tables.memories), np.int64),
             asked=np.zeros(len(self.tables.memories), np.int64),
             want=np.zeros((lines, 2), np.int64),
+            best=np.zeros((targets, 6), np.int64),
+            picked=np.zeros(targets, np.int64),
+            tree=np.zeros((3 * hops + 1, 2), np.int64),
+            hops=np.zeros(hops, np.int64),
+            pace=np.zeros(3, np.int64),
+            trial=np.zeros((3 * hops + targets, 4), np.int64),
         )
 
     def figures(self, recipe: Recipe) -> Figures:
@@ -264,6 +278,7 @@ class Engine:
             self.tables.ways(),
             event,
             trace.pj[:events],
+            trace.more[: trace.counts[MORE_ROWS]],
             trace.read[: trace.counts[READ_ROWS]],
             trace.use[: trace.counts[USE_ROWS]],
             board.wait[: board.counts[WAITS]],
@@ -308,9 +323,10 @@ def _trace(tiles: int, longer: int, touched: int) -> Trace:
     return Trace(
         event,
         np.empty(events, np.float64),
+        np.empty((events, 2), np.int32),
         np.empty((longer * 8 * tiles + touched + 64, 2), np.int32),
         np.empty((longer * 16 * events, 2), np.int64),
-        np.zeros(3, np.int64),
+        np.zeros(4, np.int64),
     )
 
 
@@ -320,7 +336,7 @@ class Placed:
 
     Args:
         figures: of the recipes used, as `tiles` numbers them.
-        event, pj, read, use: as in `kernels.Trace`.     wait, holding, box: as in `places.Board`.
+        event, pj, more, read, use: as in `moves.Trace`.     wait, holding, box: as in `places.Board`.
         start, end: [events].
     """
 
@@ -332,6 +348,7 @@ class Placed:
     ways: Ways
     event: Ints
     pj: Floats
+    more: Small
     read: Small
     use: Ints
     wait: Small
@@ -368,8 +385,11 @@ class Placed:
         tasks = np.array([item.offchip for item in self.figures], np.int64)[self.recipe].sum()
         outermost = self.engine.fabric.chip.outermost
         ends = [way.route.memories for way, _ in self.engine.tables.every]
-        crosses = np.array([(m[0] == outermost) + (m[-1] == outermost) for m in ends] + [0], np.int64)
-        return int(tasks + (crosses[self.event[:-1, WAY]] * self.event[:-1, MOVED]).sum())
+        out = np.array([m[0] == outermost for m in ends] + [False], np.int64)
+        into = np.array([m[-1] == outermost for m in ends] + [False], np.int64)
+        moved, first, more = self.event[:-1, MOVED], self.event[:-1, WAY], self.more
+        singly = (out[first] + into[first]) * moved  # a multicast leaves once, and enters wherever a way leads
+        return int(tasks + singly.sum() + (into[more[:, 1]] * moved[more[:, 0]]).sum())
 
     @cached_property
     def busy(self) -> dict[str, int]:

@@ -7,25 +7,16 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-from weft.model.chip import Chip, Flow, Port, Route
+from weft.model.chip import Chip, Flow, Link, Port, Route
 from weft.model.workload import Slot
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A route for one slot of data.
-
-    Args:
-        lanes: (link, lane) per hop.     ports: (memory, port), one reading and one writing per hop.
-        rate:  most that all of them carry at once [rate units].
-        setup_cycles: the chip's and its links' [base cycles].
-    """
+    """A route for one slot of data. `rate`: most that all it uses carry at once [rate units]."""
 
     route: Route
-    lanes: tuple[tuple[str, str], ...]
-    ports: tuple[tuple[str, str], ...]
     rate: int
-    setup_cycles: int
 
 
 class Fabric:
@@ -67,22 +58,11 @@ class Fabric:
         # A lane or port that the route uses twice (through a channel that all share) carries the rate twice.
         rates = [self.lane_rate[name] // lanes.count((name, lane)) for name, lane in lanes]
         rates += [self.port_rate[at] // ports.count(at) for at in ports]
-        setup = self.chip.transfer_setup_cycles + sum(
-            math.ceil(Fraction(self.link[name].latency_cycles * self.chip.base_clock_hz, self.link[name].clock_hz))
-            for name in route.links
-        )
-        return Way(route, lanes, tuple(ports), min(rates), setup)
+        return Way(route, min(rates))
 
-    def transfer_pj(self, way: Way, slot: Slot, bits: int) -> float:
-        """Accesses at both ends of every hop, and the links [pJ]."""
-        total = sum(bits * self.link[name].pj_per_bit for name in way.route.links)
-        for here, there in itertools.pairwise(way.route.memories):
-            reading, writing = self.hop_ports(here, there, slot)
-            for name, port, reads in ((here, reading, True), (there, writing, False)):
-                memory = self.memory[name]
-                whole = math.ceil(bits / port.access_bits) * port.access_bits
-                total += whole * (memory.read_pj if reads else memory.write_pj) / port.bandwidth_bits
-        return total
+    def link_cycles(self, link: Link) -> int:
+        """Latency of a link [base cycles]."""
+        return math.ceil(Fraction(link.latency_cycles * self.chip.base_clock_hz, link.clock_hz))
 
     def hop_ports(self, source: str, target: str, slot: Slot) -> tuple[Port, Port]:
         """The ports through which a transfer leaves `source` and enters `target`.

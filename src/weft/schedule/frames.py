@@ -12,7 +12,7 @@ import numpy as np
 
 from weft.model.workload import Op, Workload
 from weft.schedule.engine import Placed
-from weft.schedule.kernels import TILE
+from weft.schedule.moves import TILE
 from weft.schedule.plan import Counts, Cut, Plan
 
 

@@ -1,16 +1,45 @@
-"""Places tiles one after another: moves what each needs, makes room, books cores, links and ports, runs it.
-
-Events (tasks and transfers) are numbered in the order in which they are made.
-"""
+"""Places tiles one after another: moves what each needs, makes room, books cores, links and ports, runs it."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import numpy as np
-
 from weft._jit import kernel_in_place
-from weft.schedule.lines import CAPACITY, add, earliest_rate, earliest_room, finally_used
+from weft.schedule.lines import CAPACITY, add, earliest_room, finally_used
+from weft.schedule.moves import (
+    ASK_SPACE,
+    ASK_WAYS,
+    AT_RATE,
+    BOOKED,
+    CORE,
+    DONE,
+    DURATION,
+    EVENTS,
+    FAULT_MEMORY,
+    FAULT_TENSOR,
+    FAULT_TILE,
+    FROM,
+    FULL,
+    GLOBAL,
+    HAS,
+    LOCAL,
+    MADE,
+    MOVED,
+    NEEDS,
+    NOT_MADE,
+    OUTPUT,
+    READ,
+    READ_ROWS,
+    TILE,
+    UNTIL,
+    USE,
+    USE_ROWS,
+    WAY,
+    WORK,
+    Scratch,
+    Trace,
+    find_source,
+    move,
+    window,
+)
 from weft.schedule.places import (
     BEFORE,
     BITS,
@@ -30,7 +59,6 @@ from weft.schedule.places import (
     OPERANDS,
     PIECE_BITS,
     PLACE_MARK,
-    PLACE_MEMORY,
     PLACES,
     READS,
     RECIPE,
@@ -41,7 +69,6 @@ from weft.schedule.places import (
     VALID,
     WANTED,
     Board,
-    Floats,
     Ints,
     Small,
     Tiles,
@@ -53,86 +80,20 @@ from weft.schedule.places import (
     place_of,
     read_once,
 )
-from weft.schedule.tables import ACCESSES, BEST, FIRST, LINES, NUMBER, RATE, SETUP, UNKNOWN, Ways
-
-CORE, DURATION, BOOKED, WORK = range(4)
-"""Columns of `Tiles.recipe`: core, base cycles, first rows in `Tiles.line` [., 2] (lines and rates that a task books)
-and in `Tiles.work` [., 2] (memories, bits that it takes)."""
-
-TILE, WAY, FROM, UNTIL, MOVED, AT_RATE, READ, MADE, USE = range(9)
-"""Columns of `Trace.event` [events + 1, 9]: tile of a task, -1 for a transfer; way of a transfer, -1 for a task; start;
-end; bits; rate; first rows in `read` and `use`; first of the holdings it makes."""
-
-EVENTS, READ_ROWS, USE_ROWS = range(3)
-"""What `Trace.counts` counts."""
-
-DONE, FULL, NO_WAY, ASK_WAYS, ASK_SPACE, NOT_MADE = range(6)
-"""How placing ended: all is placed; a memory is too small; no links lead there; ways are yet to be looked up; the
-arrays are too short; a tile reads what no tile before it makes."""
-
-FAULT_TILE, FAULT_MEMORY, NEEDS, HAS, FAULT_TENSOR, TARGET, FAULT_SLOT = range(7)
-"""What `Scratch.fault` tells."""
-
-QUARTERS = 4
-"""A transfer takes all of its way's rate, or 3, 2 or 1 quarters of it where that ends sooner beside what else runs."""
+from weft.schedule.tables import Ways
 
 CHUNK_BITS = 1 << 18
 """What is brought to a memory goes in boxes of not many more bits than this: they fill gaps between what else moves,
 take their room one after another, and give it back so. Weights are cut into pieces of half of it."""
 
-OUTPUT = 2
-"""The slot by which data leaves the memory that it was made in (`SLOTS`)."""
-
-LOCAL, GLOBAL = range(2)
-"""Rows of `Scratch.box`: cells counted from a touch's first, or from the tensor's."""
-
-
-class Trace(NamedTuple):
-    """What happens.
-
-    Args:
-        event: see above.     pj: [events]: of transfers.
-        read:  [., 2]: holding, operand.     use: [., 2]: line, amount: rates, then room.
-        counts: see above.
-    """
-
-    event: Ints
-    pj: Floats
-    read: Small
-    use: Ints
-    counts: Ints
-
-
-class Scratch(NamedTuple):
-    """Room to work in.
-
-    Args:
-        fault: see above.      cells, places, mask: of all touches of a tile.
-        begin: [operands + 1]: where each operand's begin.
-        box: [2, 2 axes].      extent: [axes].      moved: cells of a box on its way.
-        demand: [memories].    asked: [memories]: those with demand.      want: [., 2]: line, amount.
-    """
-
-    fault: Ints
-    cells: Ints
-    places: Ints
-    mask: Small
-    begin: Ints
-    box: Small
-    extent: Ints
-    moved: Ints
-    demand: Ints
-    asked: Ints
-    want: Ints
-
 
 @kernel_in_place
 def place_tiles(
-    tiles: Tiles, ways: Ways, board: Board, trace: Trace, scratch: Scratch, room: int, outermost: int
+    tiles: Tiles, ways: Ways, board: Board, trace: Trace, scratch: Scratch, room: int, outermost: int, ahead: int
 ) -> int:
     """Place all tiles in their order; what happens is in `trace` and `board`. Returns how it ended.
 
-    Args:    room: line of the first memory.
+    Args:    room: line of the first memory.     ahead: positions whose reads a multicast may serve.
     """
     order, tile = tiles.order, tiles.tile
     tensor, piece, place, holding = board.tensor, board.piece, board.place, board.holding
@@ -167,7 +128,7 @@ def place_tiles(
             for i in range(begin[k], begin[k + 1]):
                 missing = missing or place[places[i], HOLDING] < 0
             if missing:
-                ended = _bring(tiles, ways, board, trace, scratch, room, outermost, now, k)
+                ended = _bring(tiles, ways, board, trace, scratch, room, outermost, now, k, position + ahead)
                 if ended != DONE:
                     return ended
                 if board.counts[IDLES] > 0:
@@ -185,7 +146,7 @@ def place_tiles(
         if tensor[number, KEPT] and memory != outermost:
             for axis in range(2 * axes):
                 scratch.box[GLOBAL, axis] = tiles.touch[row + inputs, axis]
-            ended = _move(ways, board, trace, scratch, room, number, memory, outermost, OUTPUT)
+            ended = move(ways, board, trace, scratch, room, number, memory, outermost, OUTPUT, -1)
             if ended != DONE:
                 return ended
         if board.counts[IDLES] > 0:
@@ -303,7 +264,7 @@ def _evict(ways: Ways, board: Board, trace: Trace, scratch: Scratch, room: int, 
         if first < 0:
             break
         _globally(scratch.box, board.box, victim)
-        ended = _move(ways, board, trace, scratch, room, number, memory, outermost, OUTPUT)
+        ended = move(ways, board, trace, scratch, room, number, memory, outermost, OUTPUT, -1)
         if ended != DONE:
             return ended
     close(board, room, victim)
@@ -398,6 +359,7 @@ def _bring(
     outermost: int,
     now: int,
     k: int,
+    until: int,
 ) -> int:
     """Bring what an operand lacks in its memory, in few boxes."""
     mask, begin = scratch.mask, scratch.begin
@@ -417,11 +379,10 @@ def _bring(
         mask[i] = -1
         if across > 0 and i % across == 0 and chunk_bits >= CHUNK_BITS:
             chunk, chunk_bits = chunk + 1, 0
-        chunk_bits += board.piece[scratch.cells[begin[k] + i], PIECE_BITS]
+        part = scratch.cells[begin[k] + i]
+        chunk_bits += board.piece[part, PIECE_BITS]
         if board.place[scratch.places[begin[k] + i], HOLDING] < 0:
-            source = _source(
-                board.piece, board.place, ways.between, scratch.cells[begin[k] + i], memory, slot, outermost
-            )
+            source = find_source(board.piece, board.place, ways.between, part, memory, slot, outermost)
             if source < 0:
                 scratch.fault[FAULT_TENSOR] = number
                 return ASK_WAYS if source == -2 else NOT_MADE
@@ -432,130 +393,12 @@ def _bring(
             first += 1
         if first == found:
             return DONE
-        source = mask[first] % memories
+        source = int(mask[first] % memories)
         take_box(mask, found, first, scratch.extent, scratch.box, scratch.moved)
         _globally(scratch.box, tiles.touch, row)
-        ended = _move(ways, board, trace, scratch, room, number, source, memory, slot)
+        ended = move(ways, board, trace, scratch, room, number, source, memory, slot, until)
         if ended != DONE:
             return ended
-
-
-@kernel_in_place
-def _source(piece: Ints, place: Small, between: Ints, part: int, memory: int, slot: int, outermost: int) -> int:
-    """The holder with the fastest way, on-chip ones first on ties; -1: nothing holds it; -2: ways are not known."""
-    best = -1
-    best_rate = -1
-    for at in range(piece[part, PLACES], piece[part + 1, PLACES]):
-        if place[at, HOLDING] >= 0:
-            source = place[at, PLACE_MEMORY]
-            if between[source, memory, slot, NUMBER] == UNKNOWN:
-                return -2
-            rate = between[source, memory, slot, BEST]
-            if rate > best_rate or (
-                rate == best_rate and (best == outermost or (source < best and source != outermost))
-            ):
-                best, best_rate = source, rate
-    return best
-
-
-@kernel_in_place
-def _move(
-    ways: Ways,
-    board: Board,
-    trace: Trace,
-    scratch: Scratch,
-    room: int,
-    number: int,
-    source: int,
-    target: int,
-    slot: int,
-) -> int:
-    """One transfer of the GLOBAL box, on the way and at the rate that end first."""
-    piece, place, holding, line, step = board.piece, board.place, board.holding, board.line, board.step
-    moved, event, want, fault = scratch.moved, trace.event, scratch.want, scratch.fault
-    fault[FAULT_TENSOR], fault[FAULT_MEMORY], fault[TARGET], fault[FAULT_SLOT] = number, source, target, slot
-    made = trace.counts[EVENTS]
-    reads, uses = trace.counts[READ_ROWS], trace.counts[USE_ROWS]
-    found = list_cells(board.tensor, number, scratch.box, GLOBAL, moved, 0)
-    if made + 1 >= event.shape[0] or reads + found > trace.read.shape[0]:
-        return ASK_SPACE
-    board.counts[STAMP] += 1
-    stamp = board.counts[STAMP]
-    ready = bits = 0
-    for i in range(found):
-        held = place[place_of(piece, place, moved[i], source), HOLDING]
-        bits += piece[moved[i], PIECE_BITS]
-        if holding[held, MARK] != stamp:
-            holding[held, MARK] = stamp
-            ready = max(ready, holding[held, VALID])
-            trace.read[reads, 0], trace.read[reads, 1] = held, 0
-            reads += 1
-        # what comes again waits until the copy that was let go has really left
-        ready = max(ready, board.gone[place_of(piece, place, moved[i], target)])
-    space = earliest_room(line, step, room + target, ready, bits)
-    if space < 0:
-        fault[FAULT_MEMORY] = target
-        fault[NEEDS] = finally_used(line, step, room + target) + bits
-        fault[HAS] = line[room + target, CAPACITY]
-        return FULL
-    if ways.between[source, target, slot, NUMBER] == UNKNOWN:
-        return ASK_WAYS
-    first = ways.between[source, target, slot, FIRST]
-    best = best_rate = -1
-    best_start = best_end = 0
-    for way in range(first, first + ways.between[source, target, slot, NUMBER]):
-        for quarters in range(QUARTERS, 0, -1):
-            rate = max(1, ways.way[way, RATE] * quarters // QUARTERS)
-            duration = ways.way[way, SETUP] + -(-bits * ways.scale[0] // rate)
-            if best >= 0 and space + duration >= best_end:
-                break
-            wanted = 0
-            for used in range(ways.way[way, LINES], ways.way[way + 1, LINES]):
-                want[wanted, 0], want[wanted, 1] = ways.line[used, 0], max(1, rate * ways.line[used, 1])
-                wanted += 1
-            start = _window(line, step, want, wanted, space, duration)
-            if best < 0 or start + duration < best_end:
-                best, best_rate, best_start, best_end = way, rate, start, start + duration
-    if best < 0:
-        return NO_WAY
-    wanted = ways.way[best + 1, LINES] - ways.way[best, LINES]
-    if uses + wanted + 1 > trace.use.shape[0]:
-        return ASK_SPACE
-    for used in range(ways.way[best, LINES], ways.way[best + 1, LINES]):
-        amount = max(1, best_rate * ways.line[used, 1])
-        add(line, step, ways.line[used, 0], best_start, best_end, amount)
-        trace.use[uses, 0], trace.use[uses, 1] = ways.line[used, 0], amount
-        uses += 1
-    trace.use[uses, 0], trace.use[uses, 1] = room + target, bits
-    for r in range(trace.counts[READ_ROWS], reads):
-        held = trace.read[r, 0]
-        holding[held, LAST] = max(holding[held, LAST], best_end)
-    pj = 0.0
-    for used in range(ways.way[best, ACCESSES], ways.way[best + 1, ACCESSES]):
-        whole = ways.access[used, 0]
-        pj += np.ceil(bits / whole) * whole * ways.access[used, 1]
-    trace.pj[made] = pj
-    event[made, TILE], event[made, WAY] = -1, best
-    event[made, FROM], event[made, UNTIL] = best_start, best_end
-    event[made, MOVED], event[made, AT_RATE] = bits, best_rate
-    event[made, MADE] = board.counts[HOLDINGS]
-    trace.counts[EVENTS], trace.counts[READ_ROWS], trace.counts[USE_ROWS] = made + 1, reads, uses + 1
-    event[made + 1, READ], event[made + 1, USE] = reads, uses + 1
-    if hold(board, room, target, number, scratch.box, GLOBAL, best_start, best_end, made) < 0:
-        return ASK_SPACE
-    return DONE
-
-
-@kernel_in_place
-def _window(line: Ints, step: Ints, want: Ints, wanted: int, start: int, duration: int) -> int:
-    """The first time from which every line wanted has its amount free for the whole duration."""
-    while True:
-        latest = start
-        for k in range(wanted):
-            latest = earliest_rate(line, step, want[k, 0], latest, duration, want[k, 1])
-        if latest == start or wanted < 2:
-            return latest
-        start = latest
 
 
 # -- running -----------------------------------------------------------------------------------------------------------
@@ -595,7 +438,7 @@ def _run(tiles: Tiles, board: Board, trace: Trace, scratch: Scratch, room: int, 
     for used in range(tiles.recipe[recipe, BOOKED], tiles.recipe[recipe + 1, BOOKED]):
         want[wanted, 0], want[wanted, 1] = tiles.line[used, 0], tiles.line[used, 1]
         wanted += 1
-    start = _window(line, step, want, wanted, start, duration)
+    start = window(line, step, want, wanted, start, duration)
     end = start + duration
     made = trace.counts[EVENTS]
     reads, uses = trace.counts[READ_ROWS], trace.counts[USE_ROWS]

@@ -11,12 +11,12 @@ from weft.model.columns import Columns, Large, Residencies, Small, Tasks, Transf
 from weft.model.packing import to_columns
 from weft.model.schedule import LaneLoad, PortLoad, Schedule, Task, Transfer, Use
 from weft.schedule.engine import Placed
-from weft.schedule.kernels import AT_RATE, MADE, MOVED, READ, TILE, WAY
 from weft.schedule.loads import loads_of
+from weft.schedule.moves import AT_RATE, MADE, MOVED, READ, TILE, WAY
 from weft.schedule.pieces import Grid
 from weft.schedule.places import BITS, MEMORY, ROW, TENSOR, WRITER
 from weft.schedule.plan import Recipe
-from weft.schedule.tables import SETUP
+from weft.schedule.trace import books
 
 
 def columns_of(placed: Placed) -> Columns:
@@ -73,12 +73,15 @@ class _Kinds:
         event = placed.event[:-1]
         recipes = np.concatenate([cut.recipes for cut in placed.plan.cuts])[event[event[:, TILE] >= 0, TILE]]
         used, task = np.unique(recipes, return_inverse=True)
-        pairs, move = np.unique(event[event[:, TILE] < 0][:, [WAY, AT_RATE]], axis=0, return_inverse=True)
+        taken, ways = _taken(placed)
+        pairs, move = np.unique(
+            np.stack([taken, event[event[:, TILE] < 0, AT_RATE]], axis=1), axis=0, return_inverse=True
+        )
         schedule = Schedule(
             workload.name,
             chip.name,
             tuple(_task(placed, placed.plan.recipes[number]) for number in used.tolist()),
-            tuple(_transfer(placed, way, rate) for way, rate in pairs.tolist()),
+            tuple(_transfer(placed, ways[number], rate) for number, rate in pairs.tolist()),
             (),
         )
         return _Kinds(to_columns(workload, chip, schedule), recipes, task.reshape(-1), move.reshape(-1))
@@ -97,13 +100,27 @@ def _task(placed: Placed, recipe: Recipe) -> Task:
     return Task(0, name, (), core, 0, 1, (), NOTHING, loads.workspace, ports, lanes, energy, loads.mapping)
 
 
-def _transfer(placed: Placed, number: int, units: int) -> Transfer:
-    """What all transfers over one way at one rate have in common."""
-    way, _ = placed.engine.tables.every[number]
-    rate, setup = Fraction(units, placed.engine.fabric.scale), int(placed.ways.way[number, SETUP])
-    ports = tuple(PortLoad(memory, port, rate) for memory, port in way.ports)
-    lanes = tuple(LaneLoad(link, lane, rate) for link, lane in way.lanes)
-    return Transfer(0, "", (), (way.route,), 0, 1, 0, rate, setup, (), (), ports, lanes, 0.0)
+def _taken(placed: Placed) -> tuple[Large, list[tuple[int, ...]]]:
+    """For each transfer the number of its ways; the ways by that number: every single one, then those of multicasts."""
+    event = placed.event[:-1]
+    ways: list[tuple[int, ...]] = [(number,) for number in range(len(placed.engine.tables.every))]
+    taken = event[:, WAY].copy()
+    together: dict[int, tuple[int, ...]] = {}
+    for number, way in placed.more.tolist():
+        together[number] = (*together.get(number, (int(event[number, WAY]),)), way)
+    known: dict[tuple[int, ...], int] = {}
+    for number, several in together.items():
+        if several not in known:
+            known[several] = len(ways)
+            ways.append(several)
+        taken[number] = known[several]
+    return taken[event[:, TILE] < 0], ways
+
+
+def _transfer(placed: Placed, ways: tuple[int, ...], units: int) -> Transfer:
+    """What all transfers over one way, or several together, at one rate have in common."""
+    routes, rate, ports, lanes, setup = books(placed, ways, units)
+    return Transfer(0, "", (), routes, 0, 1, 0, rate, setup, (), (), ports, lanes, 0.0)
 
 
 def _tasks(placed: Placed, kinds: _Kinds, rank: int) -> tuple[Tasks, Uses]:

@@ -7,7 +7,7 @@ in memories.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,8 +27,9 @@ UNKNOWN = -1
 FIRST, NUMBER, BEST = range(3)
 """Columns of `Ways.between`: first way, how many, highest rate."""
 
-RATE, SETUP, LINES, ACCESSES = range(4)
-"""Columns of `Ways.way` [ways + 1, 4]: rate units, base cycles, first rows in `line` and in `access`."""
+HOP_FROM, HOP_TO, HOP_LANE, HOP_OUT, HOP_IN, SETUP = range(6)
+"""Columns of `Ways.hop`: memories; lines of its lane, of the port it leaves by, of the port it comes in by; latency of
+its link [base cycles]."""
 
 
 class Ways(NamedTuple):
@@ -36,17 +37,17 @@ class Ways(NamedTuple):
 
     Args:
         between: [memories, memories, slots, 3]: from one to another for a slot.
-        way:     [ways + 1, 4].
-        line:    [., 2]: a line that a way uses, how many times over (0: one unit of it, at any rate).
-        scale:   [1]: rate units of one bit per base cycle.
-        access:  [., 2]: at every port passed: bits of a whole access, pJ per bit of it; first, for its links: 1, pJ.
+        way:     [ways + 1]: first row of each in `hop`.     hop: [., 6].
+        hop_pj:  [., 5]: pJ per bit on the link; bits of a whole access and pJ per bit of it where it leaves, and where
+                 it comes in.
+        fixed:   [3]: rate units of one bit per base cycle; set-up of any transfer; line of the transfer engines, or -1.
     """
 
     between: Ints
     way: Ints
-    line: Ints
-    scale: Ints
-    access: Floats
+    hop: Ints
+    hop_pj: Floats
+    fixed: Ints
 
 
 class Tables:
@@ -94,14 +95,18 @@ class Tables:
     def ways(self) -> Ways:
         """All ways looked up so far."""
         if self._ways is None:
-            lines = [self._lines(way) for way, _ in self.every]
-            accesses = [self._accesses(way, slot) for way, slot in self.every]
-            way = np.zeros((len(self.every) + 1, 4), np.int64)
-            way[:-1, RATE] = [item.rate for item, _ in self.every]
-            way[:-1, SETUP] = [item.setup_cycles for item, _ in self.every]
-            way[:, LINES], way[:, ACCESSES] = starts(lines), starts(accesses)
-            scale = np.array([self.fabric.scale], np.int64)
-            self._ways = Ways(self._between.copy(), way, rows(lines), scale, rows(accesses, np.float64))
+            chip = self.fabric.chip
+            hops = [list(self._hops(way, slot)) for way, slot in self.every]
+            numbers = [number for own in hops for number, _ in own]
+            energies = [pj for own in hops for _, pj in own]
+            engines = -1 if chip.transfer_engines is None else self.engines
+            self._ways = Ways(
+                self._between.copy(),
+                starts(hops),
+                np.array(numbers, np.int64).reshape(-1, 6),
+                np.array(energies, np.float64).reshape(-1, 5),
+                np.array([self.fabric.scale, chip.transfer_setup_cycles, engines], np.int64),
+            )
         return self._ways
 
     def look_up(self, pairs: Iterable[tuple[int, int, int]]) -> None:
@@ -117,21 +122,51 @@ class Tables:
             self.every += [(way, name) for way in found]
             self._ways = None
 
-    def _lines(self, way: Way) -> list[tuple[int, int]]:
-        every = [self.lane[at] for at in way.lanes] + [self.port[at] for at in way.ports]
-        engines = [] if self.fabric.chip.transfer_engines is None else [(self.engines, 0)]
-        return [(line, every.count(line)) for line in dict.fromkeys(every)] + engines
-
-    def _accesses(self, way: Way, slot: Slot) -> list[tuple[float, float]]:
-        """What `Fabric.transfer_pj` sums."""
-        found = [(1.0, sum(self.fabric.link[name].pj_per_bit for name in way.route.links))]
-        for here, there in itertools.pairwise(way.route.memories):
+    def _hops(self, way: Way, slot: Slot) -> Iterator[tuple[tuple[int, ...], tuple[float, ...]]]:
+        """Numbers and energies of each hop: columns of `Ways.hop` and of `Ways.hop_pj`."""
+        route = way.route
+        for name, (here, there) in zip(route.links, itertools.pairwise(route.memories), strict=True):
+            link = self.fabric.link[name]
             reading, writing = self.fabric.hop_ports(here, there, slot)
-            for name, port, reads in ((here, reading, True), (there, writing, False)):
-                memory = self.fabric.memory[name]
-                pj = memory.read_pj if reads else memory.write_pj
-                found.append((port.access_bits, pj / port.bandwidth_bits))
-        return found
+            yield (
+                (
+                    self.memory[here],
+                    self.memory[there],
+                    self.lane[name, link.lane(here, there)],
+                    self.port[here, reading.name],
+                    self.port[there, writing.name],
+                    self.fabric.link_cycles(link),
+                ),
+                (
+                    link.pj_per_bit,
+                    reading.access_bits,
+                    self.fabric.memory[here].read_pj / reading.bandwidth_bits,
+                    writing.access_bits,
+                    self.fabric.memory[there].write_pj / writing.bandwidth_bits,
+                ),
+            )
+
+
+def booked(fabric: Fabric, ways: Sequence[tuple[Way, Slot]]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """(memory, port) and (link, lane) that ways from one source use together, as `moves._tree` counts them."""
+    ports: list[tuple[str, str]] = []
+    lanes: list[tuple[str, str]] = []
+    hops, sent, read = set[tuple[str, str, str]](), set[tuple[str, str]](), set[str]()
+    for way, slot in ways:
+        for name, (here, there) in zip(way.route.links, itertools.pairwise(way.route.memories), strict=True):
+            if (here, name, there) in hops:
+                continue
+            hops.add((here, name, there))
+            reading, writing = fabric.hop_ports(here, there, slot)
+            lane = fabric.link[name].lane(here, there)
+            if here not in read:
+                ports.append((here, reading.name))
+            ports.append((there, writing.name))
+            if (here, lane) not in sent:
+                lanes.append((name, lane))
+            read.add(here)
+            sent.add((here, lane))
+    return ports, lanes
 
 
 def starts(lists: Sequence[Sized]) -> Ints:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from weft._jit import kernel_in_place
-from weft.schedule.kernels import FROM, MADE, READ, TILE, UNTIL, USE, WORK
+from weft.schedule.moves import FROM, MADE, READ, TILE, UNTIL, USE, WORK
 from weft.schedule.places import BITS, MEMORY, RECIPE, WRITER, Ints, Small, Tiles
 
 

@@ -6,12 +6,13 @@ from fractions import Fraction
 from functools import cache
 from typing import TYPE_CHECKING
 
+from weft.model.chip import Route
 from weft.model.schedule import LaneLoad, PortLoad, Residency, Schedule, Task, Transfer, Use
 from weft.model.workload import Box, volume
-from weft.schedule.kernels import AT_RATE, MADE, MOVED, READ, TILE, WAY
-from weft.schedule.loads import loads_of
+from weft.schedule.loads import Loads, loads_of
+from weft.schedule.moves import AT_RATE, MADE, MOVED, READ, TILE, WAY
 from weft.schedule.places import BITS, MEMORY, TENSOR, WRITER
-from weft.schedule.tables import SETUP
+from weft.schedule.tables import booked
 
 if TYPE_CHECKING:
     from weft.schedule.engine import Placed
@@ -63,8 +64,11 @@ class _Maker:
         self.event, self.read = placed.event.tolist(), placed.read.tolist()
         self.start, self.end, self.pj = placed.start.tolist(), placed.end.tolist(), placed.pj.tolist()
         self.touch, self.tile = placed.tiles.touch.tolist(), placed.tiles.tile.tolist()
+        self.more: dict[int, list[int]] = {}
+        for number, way in placed.more.tolist():
+            self.more.setdefault(number, []).append(way)
         self.loads = cache(self._loads)
-        self.books = cache(self._books)
+        self.books = cache(lambda ways, units: books(placed, ways, units))
 
     def task(self, number: int, tile: int) -> Task:
         placed = self.placed
@@ -101,21 +105,21 @@ class _Maker:
 
     def transfer(self, number: int) -> Transfer:
         event = self.event[number]
-        way, _ = self.placed.engine.tables.every[event[WAY]]
-        rate, ports, lanes = self.books(event[WAY], event[AT_RATE])
-        made = event[MADE]
+        ways = (event[WAY], *self.more.get(number, ()))
+        routes, rate, ports, lanes, setup = self.books(ways, event[AT_RATE])
+        made = range(event[MADE], self.event[number + 1][MADE])
         return Transfer(
             number,
-            self.placed.found.names[self.placed.holding[made, TENSOR]],
-            self.boxes[made],
-            (way.route,),
+            self.placed.found.names[self.placed.holding[made[0], TENSOR]],
+            self.boxes[made[0]],
+            routes,
             self.start[number],
             self.end[number],
             event[MOVED],
             rate,
-            int(self.placed.ways.way[event[WAY], SETUP]),
+            setup,
             tuple(held for held, _ in self.read[event[READ] : self.event[number + 1][READ]]),
-            (made,),
+            tuple(made),
             ports,
             lanes,
             self.pj[number],
@@ -127,14 +131,26 @@ class _Maker:
         lacks = axes - len(grid.edges)
         return grid.box(cells[lacks:axes], cells[axes + lacks :])
 
-    def _loads(self, number: int):  # type: ignore[no-untyped-def]
+    def _loads(self, number: int) -> tuple[Loads, tuple[PortLoad, ...], tuple[LaneLoad, ...]]:
         loads = loads_of(self.placed.engine.fabric, self.placed.plan.recipes[number])
         ports = tuple(PortLoad(memory, port, Fraction(rate, self.scale)) for memory, port, rate in loads.ports)
         lanes = tuple(LaneLoad(link, lane, Fraction(rate, self.scale)) for link, lane, rate in loads.lanes)
         return loads, ports, lanes
 
-    def _books(self, number: int, units: int) -> tuple[Fraction, tuple[PortLoad, ...], tuple[LaneLoad, ...]]:
-        way, _ = self.placed.engine.tables.every[number]
-        rate = Fraction(units, self.scale)
-        ports = tuple(PortLoad(memory, port, rate) for memory, port in way.ports)
-        return rate, ports, tuple(LaneLoad(link, lane, rate) for link, lane in way.lanes)
+
+def books(
+    placed: Placed, numbers: tuple[int, ...], units: int
+) -> tuple[tuple[Route, ...], Fraction, tuple[PortLoad, ...], tuple[LaneLoad, ...], int]:
+    """Of a transfer over some ways: its routes, rate, what is booked at it, and set-up."""
+    fabric = placed.engine.fabric
+    ways = [placed.engine.tables.every[number] for number in numbers]
+    rate = Fraction(units, fabric.scale)
+    ports, lanes = booked(fabric, ways)
+    setup = max(sum(fabric.link_cycles(fabric.link[name]) for name in way.route.links) for way, _ in ways)
+    return (
+        tuple(way.route for way, _ in ways),
+        rate,
+        tuple(PortLoad(memory, port, rate) for memory, port in ports),
+        tuple(LaneLoad(link, lane, rate) for link, lane in lanes),
+        fabric.chip.transfer_setup_cycles + setup,
+    )
