@@ -36,13 +36,21 @@ def folder(result, tmp_path_factory):
 
 def test_a_folder_holds_these_files_and_no_others(folder):
     names = {path.name for path in folder.iterdir()}
-    assert names == {"manifest.json", "summary.json", "ops.csv", "schedule.json", "fusion.yaml", "report.html"}
+    assert names == {
+        "manifest.json",
+        "summary.json",
+        "ops.csv",
+        "schedule.json",
+        "trace.pftrace",
+        "fusion.yaml",
+        "report.html",
+    }
 
 
 def test_the_same_run_writes_the_same_bytes_but_for_cpu_seconds(folder, tmp_path):
     again = write_run_folder(run("resnet8", "tpu_like_quad", budget=5), tmp_path / "two", OPTIONS)
     for path in folder.iterdir():
-        first, second = path.read_text(), (again / path.name).read_text()
+        first, second = path.read_bytes(), (again / path.name).read_bytes()
         if path.name == "summary.json":
             first, second = (json.loads(text) | {"cpu_seconds": None} for text in (first, second))
         assert first == second, path.name
@@ -53,7 +61,7 @@ def test_the_order_of_sets_leaves_no_trace(tmp_path):
         command = [sys.executable, "-m", "weft", "run", "resnet8", "--chip", "tpu_like", "--budget", "2", "--out", seed]
         surroundings = os.environ | {"PYTHONHASHSEED": seed}
         subprocess.run(command, capture_output=True, check=True, cwd=tmp_path, env=surroundings)
-    for name in ("manifest.json", "ops.csv", "schedule.json", "fusion.yaml", "report.html"):
+    for name in ("manifest.json", "ops.csv", "schedule.json", "trace.pftrace", "fusion.yaml", "report.html"):
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
 
 
@@ -140,7 +148,7 @@ def test_names_cannot_break_the_page(result):
 def test_writing_again_replaces_and_leaves_nothing_behind(result, tmp_path):
     write_run_folder(result, tmp_path / "x", OPTIONS)
     write_run_folder(result, tmp_path / "x", OPTIONS)
-    assert len(list((tmp_path / "x").iterdir())) == 6
+    assert len(list((tmp_path / "x").iterdir())) == 7
 
 
 def test_a_place_that_cannot_be_written_is_the_users_to_mend(result, tmp_path):
@@ -197,5 +205,5 @@ def test_ticks_are_few_and_round(until):
 
 
 def test_no_page_or_table_says_where_it_was_made(folder):
-    here = str(Path.cwd())
-    assert not any(here in path.read_text() for path in folder.iterdir())
+    here = str(Path.cwd()).encode()
+    assert not any(here in path.read_bytes() for path in folder.iterdir())

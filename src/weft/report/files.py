@@ -10,19 +10,24 @@ from weft.errors import OptionError
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace `path` by `text` in one step: a reader sees the old file or the new one, never half of it.
+    """Replace `path` by `text`, its lines ended as they are: `write_bytes`."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace `path` by `content` in one step: a reader sees the old file or the new one, never half of it.
 
     Errors: OptionError where the place cannot be written.
     """
     if path.exists() and not path.is_file():
-        return _write_through(path, text)
+        return _write_through(path, content)
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
         raise cannot_write(path, error) from error
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
         # mkstemp makes files that only their owner reads; give what open() would have given
         mask = os.umask(0)
         os.umask(mask)
@@ -36,11 +41,11 @@ def write_text(path: Path, text: str) -> None:
         raise
 
 
-def _write_through(path: Path, text: str) -> None:
+def _write_through(path: Path, content: bytes) -> None:
     """Write to what is no file (a pipe, a device): replacing it would take it away."""
     try:
-        with path.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with path.open("wb") as file:
+            file.write(content)
     except OSError as error:
         raise cannot_write(path, error) from error
 

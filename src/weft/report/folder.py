@@ -16,9 +16,10 @@ from weft.errors import OptionError
 from weft.model.schedule import LaneLoad, PortLoad, Residency, Schedule, Task, Transfer, Use
 from weft.model.workload import Box
 from weft.read.fusion import fusion_text
-from weft.report.files import cannot_write, why_not, write_text
+from weft.report.files import cannot_write, why_not, write_bytes, write_text
 from weft.report.identity import manifest, short_hash
 from weft.report.page import page
+from weft.report.trace import trace_bytes
 from weft.run import ParetoResult, RunResult
 from weft.schedule.given import told
 
@@ -43,7 +44,9 @@ def check_folder(out: Path | None) -> None:
 
 
 def write_run_folder(result: RunResult, out: Path | None, options: Mapping[str, Any]) -> Path:
-    """Write manifest.json, summary.json, ops.csv, schedule.json, fusion.yaml, report.html, each whole or not at all.
+    """Write what a run came to, each file whole or not at all.
+
+    summary.json, ops.csv, schedule.json, trace.pftrace, fusion.yaml, report.html, manifest.json.
 
     Args:    out: the folder, made if need be; None: `weft-runs/<model>-<chip>-<hash>`.
              options: as resolved, `model` and `chip` among them.
@@ -59,6 +62,7 @@ def write_run_folder(result: RunResult, out: Path | None, options: Mapping[str, 
     write_text(folder / "summary.json", json.dumps(result.to_json(), indent=1, allow_nan=False) + "\n")
     write_text(folder / "ops.csv", ops_csv(result))
     write_text(folder / "schedule.json", "".join(schedule_lines(result.schedule)))
+    write_bytes(folder / "trace.pftrace", trace_bytes(result.schedule, result.chip))
     write_text(folder / "fusion.yaml", fusion_text(told(network, result.solution.design), FUSION))
     write_text(folder / "report.html", page(result))
     write_text(folder / "manifest.json", json.dumps(manifest(result, options), indent=1) + "\n")
