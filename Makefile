@@ -2,6 +2,7 @@
 # make test     the normal suite, then lint, types and layers
 # make verify   full worlds and random suites
 # make bench    beside the peers
+# make mutants  small mistakes on purpose in cost/ and mapper/: which ones no test sees (docs/mutation.md)
 # make matrix   every network on every chip
 # Say which Python and where: make test PYTHON=python3.12 VENV=/tmp/weft
 
@@ -10,7 +11,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.weft-ready
 
-.PHONY: demo test verify lint types bench matrix docs clean
+.PHONY: demo test verify lint types bench mutants matrix docs clean
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -37,6 +38,9 @@ lint: $(READY)
 
 types: $(READY)
 	$(BIN)/mypy
+
+mutants: $(READY)
+	$(BIN)/python -m tests.mutation.hunt
 
 # Peers live in an environment of their own, so that what they ask for does not change ours.
 PEERS = $(VENV)-peers/bin/python

@@ -230,7 +230,8 @@ def cut_rows(
         kinds_room, sets_room: most kinds of step, and of extents, that any row may have.
         moved: int64[S, P, 3], out: bits and accesses in one active instance, busy cycles, all of one visit.
         spent: int64[S, W], out: cycles of all transfers of one visit.
-        shape: int64[S, 4], out: cycles of the end transfer, steps of one visit, tile, next increment (elements).
+        shape: int64[S, 4], zeroed, out: cycles of the end transfer, steps of one visit, elements of a tile, of its next
+               increment.
     """
     axes = axis_of_row.shape[1]
     combined = np.zeros((kinds_room, 3), np.int64)
@@ -260,7 +261,6 @@ def cut_rows(
         distinct = 0
         for i in range(kinds):
             distinct += combined[i, 2]
-        shape[row, 0] = 0
         shape[row, 1] = distinct
         shape[row, 2] = tile
         shape[row, 3] = fresh

@@ -29,11 +29,11 @@ def price(problem: Problem, mapping: Mapping) -> Price:
         compute *= -(-size // mapping.unrolled(dim))
     parts = Price(
         launch_cycles=core.launch_cycles,
-        fill_cycles=sum(item.first_cycles for item in every if item.cut.index and item.cut.operand.slot != "O"),
+        fill_cycles=sum(item.first_cycles for item in every if item.cut.index),
         compute_cycles=compute,
         exposed_cycles=sum(_exposed(problem, item) for item in every),
         skew_cycles=_skew(problem, every),
-        drain_cycles=sum(item.last_cycles for item in every if item.cut.index and item.cut.operand.slot == "O"),
+        drain_cycles=sum(item.last_cycles for item in every if item.cut.index),
         busy=tuple(sorted(busy.items())),
         op_pj=op_pj(problem) * problem.op.iterations,
         active_pj=0.0,
@@ -58,9 +58,7 @@ def _exposed(problem: Problem, item: CutTraffic) -> int:
     lower = item.cut.lower
     if lower is None or problem.chip.memory(lower.memory).buffering != "single":
         return 0
-    if item.cut.operand.slot == "O":
-        return item.total_cycles - item.last_cycles
-    return item.total_cycles - item.first_cycles
+    return item.total_cycles - item.first_cycles - item.last_cycles
 
 
 def _skew(problem: Problem, every: tuple[CutTraffic, ...]) -> int:

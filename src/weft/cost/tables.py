@@ -43,9 +43,6 @@ Numbers = tuple[int, ...]
 Wanted = tuple[int, int, Numbers, tuple[Numbers, ...], Numbers, Numbers, Numbers, Numbers, Numbers]
 """What the profiles of one axis are made of, as `_profiles` takes it."""
 
-WAYS = {"I": 1, "W": 1, "O": 3}
-"""Kinds of transfer across a cut: an input comes down; an output goes up finished, goes up and comes down as sums."""
-
 
 @dataclass(frozen=True, slots=True)
 class Visiting:
@@ -145,8 +142,7 @@ def build(problem: Problem, spatial: tuple[Unroll, ...], lattice: Lattice) -> Ta
     for operand in problem.op.operands:
         places = problem.setting.of(operand.name)
         for lower, upper in crossings(places):
-            index = 0 if lower < 0 else lower + 1
-            cut = Cut(operand, index, places[lower] if lower >= 0 else None, places[upper], (), None)
+            cut = Cut(operand, lower + 1, places[lower] if lower >= 0 else None, places[upper], (), None)
             for up in (False, True) if operand.slot == "O" else (False,):
                 for pipe in pipes(problem, cut, up):
                     names.setdefault(pipe.port if pipe.flow == "link" else f"{pipe.name}.{pipe.port}", len(names))
@@ -172,7 +168,8 @@ def table_of(
     output = operand.slot == "O"
     finished = problem.width(operand.name)
     sums = max(finished, core.accumulator_bits)
-    directions = ((finished, output), (sums, True), (sums, False))[: WAYS[operand.slot]]
+    # Ways of transfer: an input comes down; an output goes up finished, goes up and comes down as sums.
+    directions = ((finished, True), (sums, True), (sums, False)) if output else ((finished, False),)
     least = shift_cycles(problem, Cut(operand, 1, cut.lower, cut.upper, (), None)) if lower == 0 else 0
     found: list[Pipe] = []
     ways: list[tuple[int, int, bool]] = []

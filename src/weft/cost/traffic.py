@@ -42,7 +42,8 @@ class Pipe:
 
 @dataclass(frozen=True, slots=True)
 class CutTraffic:
-    """What one cut costs: its flows, the time of its first, last and all transfers, the room of the tile below."""
+    """What one cut costs: its flows, the room of the tile below, the time of all transfers, of the first down where it
+    brings an input (else 0), and of the last up where it takes an output (else 0)."""
 
     cut: Cut
     flows: tuple[FlowTotal, ...]
@@ -98,8 +99,7 @@ def cut_traffic(problem: Problem, mapping: Mapping, cut: Cut) -> CutTraffic:
     profiles = tuple(
         profile(axis, tuple(along[term.dim] for term in axis.terms)) for axis in cut.operand.axes if axis.terms
     )
-    if any(not axis.terms and not 0 <= axis.offset < axis.size for axis in cut.operand.axes):
-        raise ValueError(f"operand {cut.operand.name} lies outside its tensor")
+    assert all(axis.terms or 0 <= axis.offset < axis.size for axis in cut.operand.axes), "operands lie in their tensors"
     rest = visits(tuple(line for dim, line in along.items() if dim not in cut.operand.dims))
     width = problem.width(cut.operand.name)
     steps = rest.steps * math.prod(sum(count for _, count in each.steps) for each in profiles)
@@ -109,7 +109,7 @@ def cut_traffic(problem: Problem, mapping: Mapping, cut: Cut) -> CutTraffic:
         down = pipes(problem, cut, up=False)
         flows = [_total(cut, pipe, profiles, width, _instances(pipe, rest, "all"), rest.steps) for pipe in down]
         least = shift_cycles(problem, cut)
-        first = _time(down, _extent(profiles, 0), width, least)
+        first = _time(down, _extent(profiles, last=False), width, least)
         total = rest.steps * _times(down, profiles, width, least)
         return CutTraffic(cut, tuple(flows), first, 0, total, steps, False, tile, fresh)
 
@@ -124,7 +124,7 @@ def cut_traffic(problem: Problem, mapping: Mapping, cut: Cut) -> CutTraffic:
         flows.append(_total(cut, pipe, profiles, sums, _instances(pipe, rest, "not first"), rest.steps - 1))
     total = _times(up, profiles, width)
     total += (rest.steps - 1) * (_times(up, profiles, sums) + _times(down, profiles, sums))
-    last = _time(up, _extent(profiles, -1), width)
+    last = _time(up, _extent(profiles, last=True), width)
     return CutTraffic(cut, tuple(flows), 0, last, total, steps, rest.steps > 1, tile, fresh)
 
 
@@ -235,8 +235,8 @@ def _combine_steps(profiles: tuple[Profile, ...]) -> Iterator[tuple[tuple[int, i
         yield (below, above), math.prod(count for _, count in combination)
 
 
-def _extent(profiles: tuple[Profile, ...], which: int) -> tuple[int, int]:
-    ends = [each.first if which == 0 else each.last for each in profiles]
+def _extent(profiles: tuple[Profile, ...], last: bool) -> tuple[int, int]:
+    ends = [each.last if last else each.first for each in profiles]
     return math.prod(end[0] for end in ends), math.prod(end[1] for end in ends)
 
 
