@@ -17,6 +17,7 @@ COMMANDS = (
     "run",
     "map",
     "evaluate",
+    "compare",
     "check",
     "import zigzag",
     "import stream",

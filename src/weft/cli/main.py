@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from weft.cli import check, importing, init, library, mapping, run
+from weft.cli import check, compare, importing, init, library, mapping, run
 from weft.cli.guard import complain, complain_of
 from weft.cli.usage import usage_error
 
@@ -49,6 +49,7 @@ def _top(
 app.command("run", short_help="Schedule a network on a chip, with proof.", epilog=run.EXAMPLES)(run.run)
 app.command("map", short_help="The best mapping of every op, each alone.", epilog=mapping.MAP_EXAMPLES)(mapping.map_)
 app.command("evaluate", short_help="Price mappings that you have.", epilog=mapping.EVALUATE_EXAMPLES)(mapping.evaluate)
+app.command("compare", short_help="Two run folders side by side.", epilog=compare.EXAMPLES)(compare.compare)
 app.command("check", short_help="Read models and chips and say what they hold.", epilog=check.EXAMPLES)(check.check)
 app.add_typer(importing.app())
 app.add_typer(init.app())

@@ -4,7 +4,7 @@ Perfetto's times are nanoseconds; here one of them stands for one base cycle, so
 share a lane stand on tracks below each other.
 
 The file is a sequence of protobuf messages of six kinds, written here field by field as
-https://perfetto.dev/docs/reference/trace-packet-proto numbers them (`docs/decisions/015-traces-by-hand.md`).
+https://perfetto.dev/docs/reference/trace-packet-proto numbers them (`docs/decisions/016-traces-by-hand.md`).
 """
 
 from __future__ import annotations
