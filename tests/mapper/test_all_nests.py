@@ -58,9 +58,7 @@ def faults(made: Case, objective: Objective, deadline: int | None = None) -> tup
         wrong.append(f"{reached} is worse than {best[0]}: {found.mapping}")
     if not found.optimal:
         wrong.append(f"{reached} is not proved: {found.bound}")
-    # A search on a small lattice that proves its best ends there; what ties with it may lie on the whole one.
-    whole = solve.RUNGS != (1,) and deadline is None and made.dataflow == "fixed"
-    if whole and beside > best[1] * (1 + SAME):
+    if beside > best[1] * (1 + SAME):
         wrong.append(f"{beside} beside {reached}, not {best[1]}")
     return "proved" if found.optimal else "found", wrong, found.mapping
 
@@ -130,7 +128,7 @@ def test_every_feature_is_in_its_share_of_the_problems() -> None:
 
 
 def test_the_mapper_finds_and_proves_the_best_of_all_nests() -> None:
-    compare(range(FEW))
+    compare((*range(FEW), 11_044, 12_464))
 
 
 def test_bounds_near_a_known_mapping_leave_the_best_of_all_nests_in(monkeypatch: pytest.MonkeyPatch) -> None:

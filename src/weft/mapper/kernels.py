@@ -25,6 +25,10 @@ USED, FREE, COMPARED, RECORDS, MADE, NODE, MORE = 0, 1, 2, 3, 4, 5, 6
 next node, and how many labels and records may come of it."""
 
 
+TIED = 2e-12
+"""What is at most this part below the limit ties with what the limit was made of."""
+
+
 @kernel
 def objective_value(
     labels: Floats,
@@ -94,7 +98,7 @@ def search(
     most: int,
     patience: int,
     narrow: int,
-    limit: float,
+    limit: tuple[float, float],
     num_resources: int,
 ) -> tuple[int, Ints, int, float, float]:
     """Best chain of cuts.
@@ -116,7 +120,7 @@ def search(
         unit: see `objective_value`.
         beam: most labels of a node, 0 for any number, but `narrow` once `patience` labels were compared.
         most: labels of all nodes together.
-        limit: prune above this.
+        limit: prune above this, and of what ties with it above this tie-breaker.
     Returns: (record of the best label or -1; int64[., 3] of each record: the one before, the cut closed, the state;
             labels made; its objective; the least that a label which was left out for want of room could have led to:
             both infinite where there is none).
@@ -219,7 +223,7 @@ def expand(
     most: int,
     patience: int,
     narrow: int,
-    limit: float,
+    limit: tuple[float, float],
     num_resources: int,
     labels: Floats,
     keys: Floats,
@@ -244,6 +248,7 @@ def expand(
     num_stages, num_memories, num_joint = stage_digits.shape[0], capacity.size, joint.shape[0]
     columns, compared = 3 + num_resources, 4 + num_resources + num_memories
     floor = np.inf
+    tied = limit[0] * (1 - TIED)
     while counts[NODE] < head.size:
         source = counts[NODE]
         state, stage = source // num_stages, source % num_stages
@@ -307,7 +312,7 @@ def expand(
                 first, second = objective_value(
                     labels, 0, rest, compute, active, num_resources, objective, num_joint, unit
                 )
-                if first > limit or first == np.inf:
+                if first > limit[0] or first == np.inf or (first > tied and second > limit[1]):
                     continue
                 counts[MADE] += closes
                 # Compare it with those there.

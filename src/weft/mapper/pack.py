@@ -201,10 +201,11 @@ PATIENCE, NARROW = 1 << 26, 64
 """Labels compared without a beam, a second or two; then the beam for the rest, so that every search ends."""
 
 
-def find(packed: Packed, objective: int, beam: int, limit: float) -> Found:
+def find(packed: Packed, objective: int, beam: int, limit: float, beside: float = math.inf) -> Found:
     """The best chain of cuts, as a mapping.
 
-    Args: objective: its number.   beam: labels kept per node, 0 for all.   limit: what is worse is left out.
+    Args: objective: its number.   beam: labels kept per node, 0 for all.
+          limit: what is worse is left out; so is what ties with it, above the tie-breaker `beside`.
     """
     problem, tables = packed.problem, packed.tables
     record, history, made, reached, floor = search(
@@ -231,7 +232,7 @@ def find(packed: Packed, objective: int, beam: int, limit: float) -> Found:
         MOST_LABELS,
         PATIENCE,
         NARROW,
-        limit,
+        (limit, beside),
         len(tables.resources),
     )
     if record < 0:

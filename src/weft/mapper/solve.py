@@ -186,6 +186,7 @@ class _Run:
     """What is known while spatial choices are searched one after another.
 
     `floors`: for each choice a value that no mapping of it beats but those already considered.
+    `tied`: the last search left something out that may tie with the best.
     """
 
     def __init__(self, problem: Problem, objective: Objective, deadline: float = math.inf) -> None:
@@ -194,7 +195,7 @@ class _Run:
         self.objective = objective
         self.best: tuple[Mapping, Total] | None = None
         self.floors: dict[tuple[Unroll, ...], float] = {}
-        self.whole = True
+        self.whole, self.tied = True, False
         self.size = self.evaluated = self.searched = self.cut = 0
 
     @property
@@ -206,6 +207,11 @@ class _Run:
     def limit(self) -> float:
         """What a label must not exceed: a tie may pass, in whatever order its terms are summed."""
         return self.reached * (1 + ROUNDING)
+
+    @property
+    def beside(self) -> float:
+        """What the tie-breaker of a label that ties must not exceed."""
+        return math.inf if self.best is None else value(self.best[1], self.objective)[1] * (1 + ROUNDING)
 
     def consider(self, mapping: Mapping, sums: Total) -> None:
         """Keeps a mapping if it is the best so far."""
@@ -247,7 +253,7 @@ class _Run:
             floor = self._search(packed, 1 if first else beam)
             if packed.whole:
                 break
-        if first and beam != 1 and floor < self.reached * (1 - ROUNDING):
+        if first and beam != 1 and (floor < self.reached * (1 - ROUNDING) or self.tied):
             floor = self._search(packed, beam)
         self.whole &= packed.whole
         self.size += packed.size
@@ -263,13 +269,14 @@ class _Run:
         bound = _root_bound(packed, self.objective)
         if bound > self.limit or bound == math.inf:
             return bound
-        found = find(packed, OBJECTIVES[self.objective], beam, self.limit)
+        found = find(packed, OBJECTIVES[self.objective], beam, self.limit, self.beside)
         self.evaluated += found.made
         if found.mapping is not None and (self.best is None or found.mapping != self.best[0]):
             # Of loops that re-use halos the tables say too little.
             reuses = reuses_halos(self.problem)
             mapping = found.mapping
             self.consider(mapping, _total(price(self.problem, mapping)) if reuses else total(packed, mapping))
+        self.tied = found.floor <= self.limit
         return max(bound, found.floor)
 
 
