@@ -12,6 +12,7 @@ import functools
 from tests.model import test_rules, test_rules_multicast
 from tests.oracles import cast
 from tests.oracles.mutants import Mutant, mutants, order_mutants
+from tests.schedule.placed import placed_worlds
 from tests.schedule.worlds import make_chip, make_workload
 from weft.execute.replay import check_replay, orders, replay
 from weft.model.chip import Chip
@@ -55,6 +56,18 @@ def test_every_mutant_of_a_multicast_is_caught() -> None:
     wrong = list(mutants(cast.WORKLOAD, cast.CHIP, cast.SCHEDULE))
     assert len(wrong) >= 350
     assert not missed(cast.WORKLOAD, wrong)
+
+
+def test_every_mutant_of_multicasts_that_the_engine_makes_is_caught() -> None:
+    tried = 0
+    for seed, workload, placed in placed_worlds(range(24), fused=True):
+        schedule, chip = placed.settled().schedule(), placed.engine.fabric.chip
+        if not any(len(move.routes) > 1 for move in schedule.transfers):
+            continue
+        wrong = list(mutants(workload, chip, schedule, seed=seed, limit=30))
+        assert not missed(workload, wrong), seed
+        tried += len(wrong)
+    assert tried >= 60
 
 
 def test_violations_made_by_hand_are_many() -> None:
