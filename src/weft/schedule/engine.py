@@ -115,6 +115,8 @@ class Engine:
             used[cut.recipes] = True
         figures = [self.figures(plan.recipes[number]) for number in np.flatnonzero(used)]
         tiles = _tiles(plan, found, np.cumsum(used) - 1, figures)
+        if not self.tables.every:
+            self._look_up(plan, found)
         longer = 1
         while True:
             made = self._attempt(plan, found, tiles, figures, longer)
@@ -136,7 +138,7 @@ class Engine:
             )
             if ended != ASK_WAYS:
                 break
-            self._look_up(plan, found, tiles, int(scratch.fault[FAULT_TENSOR]))
+            self._look_up(plan, found)
             board, scratch = self._board(found, tiles, longer), self._scratch(found, tiles)
             trace.counts[:] = 0
         if ended == DONE:
@@ -225,21 +227,22 @@ class Engine:
         self._figures[id(recipe)] = recipe, made
         return made
 
-    def _look_up(self, plan: Plan, found: Dependencies, tiles: Tiles, tensor: int) -> None:
-        """Ways between all memories in which a tensor is touched."""
-        held, read = {self.tables.outermost}, set[tuple[int, int]]()
+    def _look_up(self, plan: Plan, found: Dependencies) -> None:
+        """Ways between all memories in which a tensor is touched, for all tensors."""
+        outermost, output = self.tables.outermost, SLOTS.index("O")
+        held: list[set[int]] = [{outermost} for _ in found.names]
+        read: list[set[tuple[int, int]]] = [set() for _ in found.names]
         for index, cut in enumerate(plan.cuts):
-            for number in range(found.first[index], found.first[index + 1]):
-                if found.operand[number, 0] != tensor:
-                    continue
-                at = number - found.first[index]
-                homes = {self.figures(plan.recipes[recipe]).homes[at] for recipe in np.unique(cut.recipes)}
-                held |= homes
-                if number < found.first[index + 1] - 1:
-                    read |= {(memory, int(found.operand[number, 1])) for memory in homes}
-        output = SLOTS.index("O")
-        self.tables.look_up((source, target, slot) for source in sorted(held) for target, slot in sorted(read))
-        self.tables.look_up((source, self.tables.outermost, output) for source in sorted(held))
+            touched = found.operand[found.first[index] : found.first[index + 1]].tolist()
+            for recipe in np.flatnonzero(np.bincount(cut.recipes)):
+                homes = self.figures(plan.recipes[recipe]).homes
+                for at, ((tensor, slot), memory) in enumerate(zip(touched, homes, strict=True)):
+                    held[tensor].add(memory)
+                    if at < len(touched) - 1:
+                        read[tensor].add((memory, slot))
+        for sources, targets in zip(held, read, strict=True):
+            wanted = [*sorted(targets), (outermost, output)]
+            self.tables.look_up((source, target, slot) for source in sorted(sources) for target, slot in wanted)
 
     def _why(self, plan: Plan, found: Dependencies, ended: int, fault: Ints) -> Infeasible:
         """What did not fit, or where no link leads."""
