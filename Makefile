@@ -52,6 +52,7 @@ $(PEERS):
 bench: $(READY) $(PEERS)
 	$(BIN)/python benchmarks/zigzag_differences.py
 	$(BIN)/python benchmarks/mapper_against_zigzag.py --zigzag $(PEERS)
+	$(BIN)/python -m benchmarks.zigzag_mappings
 	$(BIN)/python benchmarks/imports.py
 	$(BIN)/python benchmarks/million_tiles.py
 
