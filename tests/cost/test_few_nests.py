@@ -83,7 +83,7 @@ CORNERS = {
 
 @cache
 def nests(kind: str) -> tuple[tuple[Problem, Mapping, Counted], ...]:
-    """What the loops count, which no change of weft's can change."""
+    """Nests of a kind, with what the loops count."""
     if kind in CORNERS:
         problem, text = CORNERS[kind]()
         drawn = [(problem, parse_mapping(text))]

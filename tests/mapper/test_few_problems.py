@@ -19,7 +19,7 @@ WORK = 800
 
 @cache
 def known(seed: int, halo: bool) -> tuple[Problem, Nests] | None:
-    """What the loops count, which no change of weft's can change."""
+    """A small problem and all its nests as the loops count them, or None where these are too many."""
     problem = small_problem(seed, halo)
     spatial = fixed_spatial(problem.op, problem.core)
     sizes, _ = lattice(problem.op, spatial)

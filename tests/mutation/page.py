@@ -7,6 +7,8 @@ from math import sqrt
 from pathlib import Path
 from typing import Any
 
+from tests.mutation.suites import SUITES
+
 REASONS = Path(__file__).parent / "equivalent.toml"
 
 HEAD = """# Small mistakes on purpose
@@ -18,7 +20,8 @@ of that file (`tests/mutation/suites.py`). A change that makes a test fail, or t
 
 *No effect*: the changed program does the same, for the reason given below. *Missed*: a test is missing. *Killed* is
 counted of those that have an effect. Where a file was sampled, the share has a 95 % interval (Wilson's).
-Docstrings, annotations, decorators, assertions and `strict=` are left alone. Kernels run as plain Python here.
+Docstrings, annotations, decorators, assertions and `strict=` are left alone. Kernels run as plain Python here. Where
+few are killed, few quick tests are named for the file; slower ones (all nests, networks on chips) are not asked.
 
 | file | changes | tried | killed | no effect | missed | killed of those with an effect |
 |---|---|---|---|---|---|---|
@@ -51,7 +54,10 @@ def write_page(path: Path, kept: dict[str, Any], slower: int) -> None:
         left += [f"- `{name.replace('`', '')}`\n" for name in missed]
         for name in equal:
             same.setdefault(why[name], []).append(name)
-    lines.append(f"| together | {' | '.join(map(str, totals))} | {_share(*totals)} |\n")
+    lines.append(f"| together | {' | '.join(map(str, totals))} | {_share(totals[1], *totals[1:])} |\n")
+    untried = [f"`{called}`" for called in SUITES if called not in kept]
+    if untried:
+        lines.append(f"\nNot tried: {', '.join(untried)}.\n")
     lines.append(f"\nAll of it took {seconds / 60:.0f} CPU minutes.\n")
     lines += ["\n## Missed\n\n", *(left or ["None.\n"]), "\n## Of no effect\n"]
     for reason in sorted(same):

@@ -25,6 +25,11 @@ MAPPER = only(
     "a_side_of_which_the_dataflow_uses_a_part_takes_no_more",
     "a_lattice_that_is_too_large_is_thinned_and_says_so",
 )
+ROOM = only(
+    "tests/mapper/test_mapper.py",
+    "what_just_fits_is_mapped_and_one_bit_less_is_refused_by_name",
+    "two_memories_that_each_would_do_are_refused_together",
+)
 SPREAD = only(
     "tests/mapper/test_spread.py",
     "every_choice_fits_the_array_and_lays_each_dim_on_one_side",
@@ -37,6 +42,7 @@ SPREAD = only(
 FRONT = only(
     "tests/mapper/test_front.py",
     "a_deadline_that_nothing_keeps_is_refused_with_the_fastest",
+    "the_front_is_that_of_all_nests",
     "no_point_has_the_energy_of_a_faster_one",
 )
 KEPT = only(
@@ -71,7 +77,7 @@ SUITES: dict[str, tuple[str, ...]] = {
     "mapper/pack.py": (FEW,),
     "mapper/kernels.py": (FEW,),
     "mapper/runs.py": (FEW,),
-    "mapper/fit.py": (FEW, *MAPPER),
+    "mapper/fit.py": (FEW, *MAPPER, *ROOM),
     "mapper/front.py": FRONT,
     "mapper/kept.py": KEPT,
 }
