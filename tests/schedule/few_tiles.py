@@ -13,11 +13,13 @@ import numpy as np
 
 from tests.oracles.cpsat import Instance, Job
 from tests.schedule.small import ALL, Node, network
+from weft.execute.replay import orders, replay
 from weft.model.chip import ArrayDim, Chip, Core, Flow, Level, Link, Memory, Port
+from weft.model.rules import check
 from weft.model.schedule import Infeasible, Task
 from weft.model.workload import Kind, Slot, Workload
 from weft.schedule.design import Composer, Placement
-from weft.schedule.engine import place
+from weft.schedule.engine import Placed, place
 from weft.schedule.fabric import Fabric
 from weft.schedule.fuse import Steps, even, whole_at
 from weft.schedule.plan import Cut, Plan
@@ -37,12 +39,19 @@ class Case:
     Args:
         plan:    its tiles, each on the core that is done with it first, in the order of ops.
         recipes: for each tile (numbered as in the plan) by core: which of the plan's recipes runs it there.
+        composer: made them.
     """
 
     workload: Workload
     fabric: Fabric
     plan: Plan
     recipes: tuple[dict[str, int], ...]
+    composer: Composer
+
+    @property
+    def options(self) -> list[tuple[int, ...]]:
+        """The recipes that may run each tile."""
+        return [tuple(found.values()) for found in self.recipes]
 
 
 def make_case(seed: int) -> Case:
@@ -78,7 +87,7 @@ def make_case(seed: int) -> Case:
         best = [min(of.values(), key=lambda number: composer.recipes.all[number].duration) for of in mine]
         cuts.append(replace(first, recipes=np.array(best, np.int64)))
     plan = Plan(tuple(cuts), tuple(composer.recipes.all), np.arange(len(options), dtype=np.int64))
-    return Case(workload, Fabric(chip, set(range(1, len(chip.cores) + 1))), plan, tuple(options))
+    return Case(workload, Fabric(chip, set(range(1, len(chip.cores) + 1))), plan, tuple(options), composer)
 
 
 def instance(case: Case, **given: Any) -> Instance:
@@ -219,6 +228,14 @@ def _chip(seed: int, shapes: list[Shape], sizes: dict[int, int]) -> Chip:
         static_pj_per_cycle=rng.choice((0.0, 2.0)),
         transfer_engines=rng.choice((None, None, 2)),
     )
+
+
+def wrong_with(case: Case, placed: Placed) -> list[str]:
+    """Rules that do not hold of what was placed, and times that a replay does not reach."""
+    schedule, chip = placed.settled().schedule(), case.fabric.chip
+    wrong = [str(violation) for violation in check(case.workload, chip, schedule).violations]
+    times = {event.id: (event.start, event.end) for event in (*schedule.tasks, *schedule.transfers)}
+    return wrong + (["the replay reaches other times"] if replay(orders(schedule, chip), chip) != times else [])
 
 
 @cache

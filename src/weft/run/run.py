@@ -139,7 +139,7 @@ def proved(
         proof,
         assumed,
         spent,
-        (*workload.notes, *notes),
+        (*workload.notes, *solution.notes, *notes),
     )
 
 

@@ -13,11 +13,12 @@ from weft.mapper import Objective
 from weft.model.chip import Chip
 from weft.model.fusion import Fusion
 from weft.model.schedule import Infeasible, Schedule
-from weft.model.workload import Op, Workload
+from weft.model.workload import Note, Op, Workload
 from weft.schedule.bounds import Bounds, bounds
 from weft.schedule.choices import Choice, array_time, choices_of, twins
 from weft.schedule.design import Composer, Design, Group
 from weft.schedule.fabric import Fabric
+from weft.schedule.finish import LEAST_BUDGET, LOOK, as_run, finish
 from weft.schedule.frames import repeated
 from weft.schedule.given import Given
 from weft.schedule.plan import Plan
@@ -47,6 +48,7 @@ class Solution:
         tried:    whole schedules made.     searched: mappings searched (after sharing).
         not_mapped: choices that have no mapping, and why.     map_seconds: CPU time spent on mappings.
         stream:   of several frames, what one frame is, and how far the next one is behind it.
+        notes: what the search has to say of it.
     """
 
     schedule: Schedule
@@ -60,6 +62,7 @@ class Solution:
     not_mapped: tuple[Infeasible, ...]
     map_seconds: float
     stream: Streamed | None = None
+    notes: tuple[Note, ...] = ()
 
     @property
     def latency_cycles(self) -> int:
@@ -174,7 +177,8 @@ def _solutions(
     ]
     fabric = Fabric(chip, set(range(1, len(chip.cores) + 1)))
     given = None if fusion is None else Given(workload, fusion)
-    search = Search(composer, fabric, promising, goal, budget, fuse, progress, given)
+    look = LOOK if budget >= LEAST_BUDGET and frames == 1 and not every else 0
+    search = Search(composer, fabric, promising, goal, budget - look, fuse, progress, given)
     first = starts(known, by)
     if frames > 1:
         search = StreamSearch(search, frames)
@@ -201,20 +205,26 @@ def _solutions(
             if isinstance(whole, Infeasible):
                 return whole
             (placed, stream), plan = whole, whole[0].plan
+        notes: tuple[Note, ...] = ()
+        if look:
+            spare = composer if given is None else None
+            done = finish(workload, fabric, plan, placed, search.score, goal, seed, spare)
+            plan, placed, notes = done.plan, done.placed, done.notes
         placed = placed.settled()
         solutions.append(
             Solution(
                 placed.schedule(),
-                trial.design,
+                as_run(trial.design, plan) if look else trial.design,
                 plan,
                 known_bounds,
                 placed.energy_pj,
                 placed.peaks,
-                search.tried + 1,
+                search.tried + look + 1,
                 composer.recipes.mapper.searched + careful.recipes.mapper.searched,
                 tuple(dict.fromkeys(not_mapped)),
                 map_seconds,
                 stream,
+                notes,
             )
         )
     return solutions
