@@ -24,6 +24,9 @@ LOOK = 4
 TILES = 1024
 """A schedule of fewer tiles counts as so much less of one."""
 
+MOST_LISTED = 1 << 16
+"""Tiles beyond which no other orders are listed: that would take longer than placing them."""
+
 FEW = 64
 """Tiles that may each change their core: each shape of tile is mapped on every core."""
 
@@ -58,6 +61,8 @@ def finish(
     Args: others: makes recipes of tiles on other cores; None where tiles stay on theirs.
     """
     tiles = len(plan.order)
+    if tiles > MOST_LISTED:
+        return Finished(plan, placed)
     options: Sequence[Sequence[int]] = [(number,) for cut in plan.cuts for number in cut.recipes.tolist()]
     if others is not None and tiles <= FEW:
         plan, options = elsewhere(plan, others)
