@@ -1,4 +1,5 @@
-"""No random mapping of the full space beats what is proved best: five ops on library chips."""
+"""No random mapping of the named space beats what is proved best, and none of any integers by much: five ops on library
+chips."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from weft.cost.cuts import Cut
 from weft.cost.traffic import CutTraffic
 from weft.mapper import Mapped, Objective, best_mapping
 from weft.mapper.solve import OBJECTIVES, value
-from weft.mapper.space import fixed_spatial
+from weft.mapper.space import fixed_spatial, lattice
 from weft.model.mapping import Mapping, Problem
 from weft.model.workload import Op
 from weft.read.chip import read_chip
@@ -22,6 +23,9 @@ from weft.run.run import prepared, streaming_problem
 from weft.schedule.shared import Mapper
 
 FEW, SHARDS, EACH = 1_000, 10, 10_000
+
+LEFT_OUT = 1e-3
+"""Other integers as tile sizes may be better by this part: of the pool one in 20,000 is, by 4e-6 of its energy."""
 
 CASES: dict[str, tuple[str, str, Callable[[Op], bool]]] = {
     "convolution": ("resnet18", "tpu_like", lambda op: op.kind == "conv" and op.size.get("K") == 256),
@@ -70,10 +74,21 @@ def beaten(case: str, draws: int, seed: int, monkeypatch: pytest.MonkeyPatch) ->
         for objective in OBJECTIVES:
             reached, best = value(told, objective)[0], best_of(case, objective)
             least[objective] = min(least[objective], reached / best)
-            if reached < best * (1 - 1e-12):
+            if reached < best * (1 - (1e-12 if in_space(problem, mapping) else LEFT_OUT)):
                 found.append(f"{objective}: {reached} of {mapping} is better than {best}")
     print(case, problem.op, draws, least)
     return found
+
+
+def in_space(problem: Problem, mapping: Mapping) -> bool:
+    """Whether all its tile sizes are of the space that the optimum is proved in."""
+    sizes, _ = lattice(problem.op, mapping.spatial)
+    tiles = [mapping.tile(position) for position in range(len(mapping.loops) + 1)]
+    return all(
+        tile.get(dim, 1) in options or tile.get(dim, 1) >= options[-1]
+        for dim, options in zip(sizes.dims, sizes.sizes, strict=True)
+        for tile in tiles
+    )
 
 
 @pytest.mark.parametrize("case", CASES)
