@@ -55,6 +55,7 @@ bench: $(READY) $(PEERS)
 	$(BIN)/python -m benchmarks.zigzag_mappings
 	$(BIN)/python benchmarks/imports.py
 	$(BIN)/python benchmarks/million_tiles.py
+	$(BIN)/python benchmarks/mapper_scaling.py
 
 # Every network on every chip, for an hour or so.
 matrix: $(READY)
