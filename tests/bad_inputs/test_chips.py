@@ -61,7 +61,7 @@ CASES = {
     "a memory outside too small for the network": (
         "size: 1 Mbit",
         "size: 100 bit",
-        "conv on npu: its boxes do not fit beside what must stay (needs 7008 bits of 'dram', which has 100); "
+        "softmax on npu: its boxes do not fit beside what must stay (needs 5000 bits of 'dram', which has 100); "
         "make the memory larger",
     ),
 }

@@ -18,7 +18,7 @@ CASES = {
     "an unknown command": (
         "frob",
         "a command of 'weft' must be one that it has, not 'frob'; "
-        "known: check, chips, doctor, evaluate, import, init, map, models, run, schema",
+        "known: check, chips, compare, doctor, evaluate, import, init, map, models, run, schema",
     ),
     "a misspelt command": ("chek x", "a command of 'weft' must be one that it has, not 'chek'; did you mean 'check'?"),
     "a misspelt command of a command": (

@@ -72,4 +72,4 @@ def test_no_point_has_the_energy_of_a_faster_one(monkeypatch: pytest.MonkeyPatch
     assert isinstance(found, Front)
     points = [(point.price.latency_cycles, point.price.energy_pj) for point in found.points]
     assert points == true_front(made.nests.values[made.nests.legal])
-    assert points[-1][0] < slowest.price.latency_cycles
+    assert points[-1][0] <= slowest.price.latency_cycles

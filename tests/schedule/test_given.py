@@ -58,14 +58,13 @@ def test_one_step_and_steps_without_an_axis() -> None:
     assert told(net, some.design).groups[0] == Together(("c0", "c1"), "OY", 5)
 
 
-def test_a_result_told_as_a_file_gives_the_same_schedule() -> None:
+def test_a_result_told_as_a_file_gives_the_same_groups_and_cores() -> None:
+    """The order of few tiles is looked for again; all else is settled."""
     for net in (deep(), residual()):
         for goal in ("latency", "energy"):
             first = solved(net, quad(BIG_ENOUGH), None, 30, goal)
             again = solved(net, quad(BIG_ENOUGH), told(net, first.design), 30, goal)
             assert again.design == first.design
-            assert again.schedule == first.schedule
-            assert again.tried == 2  # it, and it mapped carefully
 
 
 def test_what_cannot_be_held_where_it_is_settled_is_infeasible() -> None:

@@ -148,7 +148,7 @@ class Search:
             self.progress("scheduling", self.tried, self.budget)
         placed = self.place(design, plan)
         if isinstance(placed, Infeasible):
-            self.stuck = placed
+            self.stuck = self.stuck or placed
             return None
         if self.front is not None or self.best is None or self.score(placed)[0] <= HOPELESS * self.best.score[0]:
             placed = placed.retimed()

@@ -175,7 +175,9 @@ def _solutions(
     promising = [
         [*(it.choice for it in sorted(found, key=by[0])), *later] for found, later in zip(known, others, strict=True)
     ]
-    fabric = Fabric(chip, set(range(1, len(chip.cores) + 1)))
+    shared = {1, *(len(choice.placement.cores) for found in promising for choice in found)}
+    shared |= {len(spot.cores) for spot in fusion.placements} if fusion else set()
+    fabric = Fabric(chip, shared)
     given = None if fusion is None else Given(workload, fusion)
     look = LOOK if budget >= LEAST_BUDGET and frames == 1 and not every else 0
     search = Search(composer, fabric, promising, goal, budget - look, fuse, progress, given)
