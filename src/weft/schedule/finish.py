@@ -34,6 +34,13 @@ SOLVER = 0.8
 """CP-SAT's deterministic time each time that it is asked; a second or two, where it needs all of it."""
 
 
+ASKED = 6
+"""How often it is asked for something better still."""
+
+MOST_LINKS = 4
+"""Links of a chip beyond which CP-SAT is not asked: with the thirteen of a ring of cores one answer takes minutes."""
+
+
 @dataclass(frozen=True)
 class Finished:
     """The best plan after a last look.
@@ -71,7 +78,7 @@ def finish(
     search.run(max(LOOK, LOOK * TILES // tiles), random.Random(seed))
     plan, placed = search.plan, search.placed
     pieces = len(placed.found.piece_bits)
-    if goal == "memory" or tiles > MOST_TILES or pieces > MOST_PIECES:
+    if goal == "memory" or tiles > MOST_TILES or pieces > MOST_PIECES or len(fabric.chip.links) > MOST_LINKS:
         return Finished(plan, placed)
     if not installed():
         text = "its tiles are few, but CP-SAT did not look for a better schedule: OR-Tools is not installed"
@@ -83,7 +90,10 @@ def finish(
     best = placed.settled()
     # Asked for something better until it finds nothing: what release 9.15 calls an optimum is not always one, so
     # nothing is said of it either.
-    while (found := Exact(best, options, "latency", best.latency_cycles - 1).solve(SOLVER, seed)) is not None:
+    for _ in range(ASKED):
+        found = Exact(best, options, "latency", best.latency_cycles - 1).solve(SOLVER, seed)
+        if found is None:
+            break
         best = found.settled()
     return Finished(best.plan, best) if score(best) < score(placed.settled()) else Finished(plan, placed)
 
