@@ -10,7 +10,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from weft.execute import integers, kit
-from weft.execute.numerics import Numerics, check_numerics
+from weft.execute.numerics import check_numerics
+from weft.execute.outcome import Numerics
 from weft.read import with_values
 from weft.read.onnx import read_graph
 from weft.run import RunResult, run

@@ -7,9 +7,9 @@ second pass, in which each op takes what the ones before it made, gives the diff
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -17,16 +17,13 @@ from weft.execute.arithmetic import Arithmetic
 from weft.execute.meaning import Meaning
 from weft.execute.nodes import NoArithmetic
 from weft.execute.offline import offline
+from weft.execute.outcome import Numerics, Progress, not_run
 from weft.execute.reference import Refused, drawn, values
 from weft.execute.tile import Tile
 from weft.execute.values import Array, Memories, Numbers, Poisoned
 from weft.model.schedule import Schedule, Task, Transfer
 from weft.model.workload import Op, Workload
 from weft.read.onnx.graph import Graph
-
-Status = Literal["exact", "close", "failed", "not-run"]
-
-Progress = Callable[[str, int, int], None]
 
 CLOSE = 1e-4
 """Largest difference of floats, of the largest value of the tensor."""
@@ -35,25 +32,6 @@ _FEW, _SOFTMAX = 0.001, 0.1
 
 _LONG = 48
 """Characters of a name that are shown."""
-
-
-@dataclass(frozen=True, slots=True)
-class Numerics:
-    """What execution came to.
-
-    Args:
-        max_abs_error: the largest difference of any element, in its own unit; None where nothing was compared.
-        reason: what was compared, what differs most, or why nothing was run.
-    """
-
-    status: Status
-    max_abs_error: float | None
-    reason: str
-
-
-def not_run(reason: str) -> Numerics:
-    """That nothing was executed, and why."""
-    return Numerics("not-run", None, reason)
 
 
 @dataclass(slots=True)

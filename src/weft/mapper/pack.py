@@ -242,7 +242,7 @@ def find(packed: Packed, objective: int, beam: int, limit: float, beside: float 
         record, cut, state = history[record].tolist()
         closed.append((cut, state))
     closed.reverse()
-    return Found(_mapping(problem, packed.spatial, tables, packed.nodes, closed), reached, floor, made)
+    return Found(_mapping(problem, packed.spatial, tables, packed.nodes, closed), reached, floor, int(made))
 
 
 def total(packed: Packed, mapping: Mapping) -> Total:

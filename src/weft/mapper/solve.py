@@ -272,7 +272,7 @@ class _Run:
         found = find(packed, OBJECTIVES[self.objective], beam, self.limit, self.beside)
         self.evaluated += found.made
         if found.mapping is not None and (self.best is None or found.mapping != self.best[0]):
-            # Of loops that re-use halos the tables say too little.
+            # Of loops that re-use halos the tables say too much.
             reuses = reuses_halos(self.problem)
             mapping = found.mapping
             self.consider(mapping, _total(price(self.problem, mapping)) if reuses else total(packed, mapping))

@@ -6,23 +6,13 @@ import math
 from functools import cache
 
 from weft.cost.tables import Lattice
-from weft.model.chip import ArrayDim, Core, Role
+from weft.model.chip import LETTERS, ArrayDim, Core, Role
 from weft.model.mapping import Loop, Unroll
 from weft.model.workload import Op
 
 STATE_LIMIT = 1 << 19
 """Most states of a lattice; larger ones are thinned, and the result says so."""
 
-_CONV_ROLES: dict[Role, str] = {
-    "output_channel": "K",
-    "group": "G",
-    "reduction_channel": "C",
-    "output_column": "OX",
-    "output_row": "OY",
-    "kernel_column": "FX",
-    "kernel_row": "FY",
-    "batch": "B",
-}
 _MATMUL_ROLES: dict[Role, str] = {
     "output_channel": "N",
     "reduction_channel": "K",
@@ -34,7 +24,7 @@ _MATMUL_ROLES: dict[Role, str] = {
 
 def dim_of_role(op: Op, role: Role) -> str | None:
     """The op's dim that plays a role, or None where it has none."""
-    table = _MATMUL_ROLES if op.kind in ("gemm", "matmul") else _CONV_ROLES
+    table = _MATMUL_ROLES if op.kind in ("gemm", "matmul") else LETTERS
     dim = table.get(role)
     return dim if dim in op.size else None
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from weft.execute.numerics import not_run
+from weft.execute.outcome import not_run
 from weft.mapper.kept import results
 from weft.model.chip import Chip
 from weft.model.schedule import Infeasible

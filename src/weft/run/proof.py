@@ -14,7 +14,7 @@ from weft.cost import price
 from weft.cost.legal import RULES as MAPPING_RULES
 from weft.cost.legal import broken
 from weft.execute.estimate import MOST_SECONDS, seconds
-from weft.execute.numerics import Numerics, Progress, check_numerics, not_run
+from weft.execute.outcome import Numerics, Progress, not_run
 from weft.execute.replay import ReplayResult, check_replay
 from weft.execute.replay_columns import check_replay_columns
 from weft.model.chip import Chip
@@ -109,6 +109,8 @@ def executed(
     source = with_values(model)
     if source is None:
         return not_run("this form of the network is read without its weights; an .onnx file has them")
+    from weft.execute.numerics import check_numerics  # what executes takes long to import, and mapping needs none of it
+
     graph = read_graph(source, dims)
     if stream is None:
         return check_numerics(workload, solution.schedule, chip.outermost, graph, source, seed, progress)

@@ -10,7 +10,7 @@ from typing import Any
 from weft.cost.result import Price
 from weft.cost.units import passes
 from weft.execute.addresses import Fragmentation, fragmentation
-from weft.execute.numerics import Numerics, not_run
+from weft.execute.outcome import Numerics, not_run
 from weft.mapper import Mapped
 from weft.model.chip import Chip
 from weft.model.mapping import Problem
