@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
+from fractions import Fraction
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.schedule.small import array_core, bus_chip, memory, network
 from weft.model.chip import Chip
 from weft.model.schedule import Infeasible
 from weft.model.workload import Workload
 from weft.schedule import Solution, solve
-from weft.schedule.bounds import Bounds, bounds
+from weft.schedule.bounds import Bounds, balanced, bounds
 
 BIG = 10**7
 ONE_CORE = bus_chip((array_core("a", "ma"),), (memory("ma", BIG, 256),))
@@ -139,12 +144,46 @@ def test_work_is_shared_out_over_the_cores_that_take_it_and_no_core_is_faster_th
     assert found.bounds.latency_cycles <= found.schedule.latency_cycles
 
 
-def test_cores_of_different_shape_bound_by_the_one_that_uses_its_array_best() -> None:
-    """Six channels fill three quarters of eight rows; on two rows they take three rounds."""
+def test_cores_of_different_shape_each_take_what_their_own_array_uses() -> None:
+    """Six channels fill three quarters of eight rows, all of two: a core of 64 cycles and one of 192 share the work."""
     workload = network(
         [("Conv", "a", ["x", "wa"], "y", {})], {"x": (1, 4, 8, 8)}, {"wa": (6, 4, 1, 1)}, {"y": (1, 6, 8, 8)}
     )
     cores = (array_core("a", "ma", rows=8), array_core("b", "mb", rows=2))
     chip = bus_chip(cores, (memory("ma", BIG, 256), memory("mb", BIG, 256)), width=4096)
-    assert limits(workload, chip).compute_cycles == math.ceil(6 * 4 * 64 / (6 * 4) / 2)
+    alone, slow = 6 * 4 * 64 // (6 * 4), 6 * 4 * 64 // (2 * 4)
+    found = limits(workload, chip)
+    assert found.compute_cycles == found.critical_path_cycles == alone * slow // (alone + slow)
     assert limits(workload, replace(chip, cores=cores[1:])).compute_cycles == 3 * 64
+    reached = solution(workload, chip)
+    assert reached.bounds.latency_cycles <= reached.schedule.latency_cycles
+
+
+def test_a_slow_core_that_takes_everything_is_no_second_core() -> None:
+    """Beside an array that takes 10 cycles an op, a host of 1,000 cycles each takes but a hundredth part."""
+    times = [{"array": Fraction(10), "host": Fraction(1000)} for _ in range(8)]
+    assert balanced(times) == 1 / (1 / Fraction(80) + 1 / Fraction(8000))
+
+
+def test_what_one_core_alone_takes_stays_there() -> None:
+    # six cycles of either kind on a, twelve on b, and two that only a takes: a does 4/9 of the free op beside them
+    assert balanced([{"a": Fraction(6), "b": Fraction(12)}, {"a": Fraction(2)}]) == Fraction(16, 3)
+    assert balanced([{"a": Fraction(6)}, {"b": Fraction(1)}]) == 6
+    assert balanced([{"a": Fraction(6), "b": Fraction(6)}, {"c": Fraction(1)}]) == 3
+
+
+CORES = ("a", "b", "c")
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(CORES), st.integers(1, 30), min_size=1), min_size=1, max_size=5))
+def test_no_whole_allocation_is_better_and_no_mean_says_more(drawn: list[dict[str, int]]) -> None:
+    times = [{core: Fraction(time) for core, time in op.items()} for op in drawn]
+    bound = balanced(times)
+    cores = {core for op in times for core in op}
+    for picks in itertools.product(*(sorted(op) for op in times)):
+        load = dict.fromkeys(cores, Fraction(0))
+        for op, core in zip(times, picks, strict=True):
+            load[core] += op[core]
+        assert bound <= max(load.values())
+    least = sum(min(op.values()) for op in times)
+    assert bound >= least / len(cores) * (1 - Fraction(1, 10**6))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -35,12 +36,13 @@ class Bounds:
 def bounds(workload: Workload, chip: Chip, spatial: Literal["fixed", "free"]) -> Bounds:
     """Bounds over all schedules.
 
-    compute:   the least array time of each op, shared out over all cores that take its kind.
+    compute:   the busiest core's array time, when parts of every op may go to any core that takes its kind.
     off-chip:  inputs, weights and outputs cross the outermost memory's ports once.
     links:     the same traffic crosses the links that end at the outermost memory, but for what a core may read or
                write right there.
     path:      the longest chain of ops of which each needs all of the one before, or its first and last element.
-    energy:    operations at their cheapest core, compulsory off-chip traffic, static power over the latency bound.
+    energy:    operations and array time at their cheapest core, compulsory off-chip traffic, static power over the
+               latency bound.
     """
     compute = math.ceil(_compute(workload, chip, spatial))
     read, written = compulsory_bits(workload)
@@ -48,10 +50,7 @@ def bounds(workload: Workload, chip: Chip, spatial: Literal["fixed", "free"]) ->
     links = math.ceil(_link_cycles(chip, *compulsory_bits(workload, _at_the_outermost(workload, chip))))
     path = _critical_path(workload, chip, spatial)
     latency = max(compute, offchip, links, path)
-    operations = sum(
-        min(op_pj(_problem(workload, chip, op, core)) for core in chip.cores_for(op.kind)) * op.iterations
-        for op in workload.ops
-    )
+    operations = sum(_least_pj(workload, chip, op, spatial) for op in workload.ops)
     energy = operations + _offchip_pj(chip, read, written) + chip.static_pj_per_cycle * latency
     return Bounds(compute, offchip, links, path, energy)
 
@@ -99,43 +98,78 @@ def interval(workload: Workload, chip: Chip, spatial: Literal["fixed", "free"]) 
 
 
 def _compute(workload: Workload, chip: Chip, spatial: Literal["fixed", "free"]) -> Fraction:
-    """Base cycles in which all arrays can have done everything.
+    """Base cycles in which all arrays can have done everything, each op shared out over cores as one likes."""
+    return balanced([array_times(workload, chip, op, spatial) for op in workload.ops])
 
-    Work that only some cores can take bounds by itself; so does all work over all cores.
+
+def balanced(times: list[dict[str, Fraction]]) -> Fraction:
+    """What the busiest core takes at least, when parts of every op may go to any core that takes it.
+
+    With weights y on cores that sum to 1, the busiest core takes at least the weighted sum of all, and that is at least
+        sum over ops of min over its cores of y x time
+    which holds for any y. The best y comes from a linear programme; what is returned is that sum, in whole fractions.
+
+    Args:    times: of each op, by core, the cycles of all of it there.
+    >>> balanced([{"a": Fraction(6), "b": Fraction(12)}, {"a": Fraction(2)}])
+    Fraction(16, 3)
     """
-    work: dict[frozenset[str], int] = {}
-    for op in workload.ops:
-        able = frozenset(core.name for core in chip.cores_for(op.kind))
-        work[able] = work.get(able, 0) + array_cycles(workload, chip, op, spatial)
-    every = frozenset(core for able in work for core in able)
-    return max(
-        [Fraction(sum(work.values()), max(1, len(every)))]
-        + [Fraction(sum(w for a, w in work.items() if a <= able), len(able)) for able in work]
+    cores = dict.fromkeys(core for op in times for core in op)
+    alike = Counter(tuple(op.get(core) for op in times) for core in cores)
+    rows = [[(kind, column[op]) for kind, column in enumerate(alike)] for op in range(len(times))]
+    able = [[(kind, time) for kind, time in row if time is not None] for row in rows]
+    shares = _shares(able, list(alike.values()))
+    weight = [share / sum(shares) / count for share, count in zip(shares, alike.values(), strict=True)]
+    return sum((min(weight[kind] * time for kind, time in row) for row in able), Fraction(0))
+
+
+def _shares(able: list[list[tuple[int, Fraction]]], counts: list[int]) -> list[Fraction]:
+    """Weights of kinds of cores under which little work is cheap: prices of their time in the best fluid schedule.
+
+    Args:    able: for each op the (kind, time) of the cores that take it.   counts: cores of each kind.
+    """
+    if len(counts) < 2:
+        return [Fraction(1)] * len(counts)
+    from ortools.linear_solver import pywraplp  # only where cores differ: it takes a while to load
+
+    solver = pywraplp.Solver.CreateSolver("GLOP")
+    span = solver.NumVar(0, solver.infinity(), "")
+    most = [solver.Constraint(-solver.infinity(), 0) for _ in counts]
+    for row, count in zip(most, counts, strict=True):
+        row.SetCoefficient(span, -count)
+    for op in able:
+        whole = solver.Constraint(1, 1)
+        for kind, time in op:
+            part = solver.NumVar(0, 1, "")
+            whole.SetCoefficient(part, 1)
+            most[kind].SetCoefficient(part, float(time))
+    solver.Minimize(span)
+    solver.Solve()
+    prices = [count * max(0.0, -row.dual_value()) for row, count in zip(most, counts, strict=True)]
+    return (
+        [Fraction(price).limit_denominator(10**9) for price in prices] if sum(prices) else [Fraction(1)] * len(counts)
     )
 
 
-def array_cycles(workload: Workload, chip: Chip, op: Op, spatial: Literal["fixed", "free"]) -> int:
-    """Base cycles in which arrays must compute all of an op, however it is cut, summed over cores.
+def array_times(workload: Workload, chip: Chip, op: Op, spatial: Literal["fixed", "free"]) -> dict[str, Fraction]:
+    """Base cycles in which the array of each core that takes an op must compute all of it, however it is cut.
 
-    A box cut into tiles takes no fewer blocks of the array's shape than the box uncut, and a tile no fewer than its
-    points over the points of the largest block that fits in the op. The former holds where all cores are alike.
+    A tile takes no fewer blocks of an array's shape than its points over the points of the largest block that fits in
+    the op. Where all cores' blocks are alike, a box cut into tiles takes no fewer blocks than the box uncut.
     """
-    times: list[tuple[Fraction, int]] = []
+    times: dict[str, tuple[Fraction, Fraction]] = {}
     blocks: set[tuple[tuple[str, int], ...] | int] = set()
     for core in chip.cores_for(op.kind):
         block = _block(op, core) if spatial == "fixed" else core.units
+        blocks.add(block)
         rounds = passes(_problem(workload, chip, op, core)) * Fraction(chip.base_clock_hz, core.clock_hz)
         if isinstance(block, int):
-            times.append((rounds * Fraction(op.iterations, block), 0))
-            blocks.add(block)
+            times[core.name] = (rounds * Fraction(op.iterations, block), Fraction(0))
             continue
         wide = dict(block)
         inside = math.prod(min(size, wide.get(dim, 1)) for dim, size in op.dims)
         whole = math.prod(math.ceil(size / wide.get(dim, 1)) for dim, size in op.dims)
-        times.append((rounds * Fraction(op.iterations, inside), math.ceil(rounds * whole)))
-        blocks.add(block)
-    least = math.ceil(min(time for time, _ in times))
-    return max(least, min(whole for _, whole in times)) if len(blocks) == 1 else least
+        times[core.name] = (rounds * Fraction(op.iterations, inside), rounds * whole)
+    return {core: max(parts, whole if len(blocks) == 1 else parts) for core, (parts, whole) in times.items()}
 
 
 def _block(op: Op, core: Core) -> tuple[tuple[str, int], ...] | int:
@@ -250,6 +284,16 @@ def _offchip_pj(chip: Chip, read: int, written: int) -> float:
     return read * min(out, default=0.0) + written * min(into, default=0.0)
 
 
+def _least_pj(workload: Workload, chip: Chip, op: Op, spatial: Literal["fixed", "free"]) -> float:
+    """Energy of an op's operations, and of its cores while their arrays compute, where that is least."""
+    times = array_times(workload, chip, op, spatial)
+    return min(
+        op_pj(_problem(workload, chip, op, core)) * op.iterations
+        + core.active_pj_per_cycle * float(times[core.name] * core.clock_hz / chip.base_clock_hz)
+        for core in chip.cores_for(op.kind)
+    )
+
+
 def _critical_path(workload: Workload, chip: Chip, spatial: Literal["fixed", "free"]) -> int:
     """The longest chain of producers and consumers [base cycles].
 
@@ -259,7 +303,7 @@ def _critical_path(workload: Workload, chip: Chip, spatial: Literal["fixed", "fr
     done: dict[str, int] = {}
     makers: dict[str, list[Op]] = {}
     for op in workload.ops:
-        spent = math.ceil(array_cycles(workload, chip, op, spatial) / len(chip.cores_for(op.kind)))
+        spent = math.ceil(1 / sum(1 / time for time in array_times(workload, chip, op, spatial).values()))
         ready, after = 0, 0
         for operand in op.inputs:
             box = workload.root_box(operand.tensor, operand.box(op.whole()))
