@@ -113,6 +113,11 @@ CASES = {
         "? [clock]\n: 1 GHz",
         "chip.yaml:3: a key must be a word, not a list or a mapping; write 'word: value'",
     ),
+    "a clock whose unit was left out": (
+        "clock: 1 GHz",
+        "clock: 800",
+        "chip.yaml:3: clock must have a unit, or be in Hz and at least 10000, not 800; '800 MHz'?",
+    ),
     # keys
     "a misspelt key": (
         "op_energy: 1 pJ",

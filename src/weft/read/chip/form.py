@@ -21,6 +21,9 @@ LARGEST = 24
 LARGEST_COUNT = 15
 """The same for bits, bandwidths, cycles and clocks, which are computed with in 64 bits."""
 
+LEAST_BARE_CLOCK = 10_000
+"""Hz: no clock of a chip is slower, and a number of MHz or GHz without its unit is."""
+
 
 def _quantity(unit: str, *, zero: bool, whole: bool, example: str) -> Callable[[object], Fraction]:
     def check(value: object) -> Fraction:
@@ -75,11 +78,19 @@ def _sides(value: object) -> object:
     return ["all"] if value == "all" else value
 
 
+def _clock(value: object) -> int:
+    """A clock in Hz; a bare number as small as data sheets give in MHz is taken for a unit left out."""
+    hertz = int(_quantity("Hz", zero=False, whole=True, example="260 MHz")(value))
+    if isinstance(value, (int, float)) and hertz < LEAST_BARE_CLOCK:
+        raise _wrong(f"must have a unit, or be in Hz and at least {LEAST_BARE_CLOCK}, not {value}", f"'{value} MHz'?")
+    return hertz
+
+
 Bits = Annotated[int, *_count("bit", example="64 KiB")]
 Bandwidth = Annotated[int, *_count("bit/cycle", example="64 bit/cycle")]
 Cycles = Annotated[int, *_count("cycle", zero=True, example="20 cycle")]
 Count = Annotated[int, BeforeValidator(_number), WithJsonSchema({"type": "integer", "minimum": 1})]
-Clock = Annotated[int, *_count("Hz", example="260 MHz")]
+Clock = Annotated[int, BeforeValidator(_clock), _json("Hz", "260 MHz")]
 Energy = Annotated[float, *_amount("pJ", example="1.2 pJ")]
 EnergyPerBit = Annotated[float, *_amount("pJ/bit", example="0.5 pJ/bit")]
 Power = Annotated[float, *_amount("W", example="13.65 mW")]
