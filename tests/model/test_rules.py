@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.oracles.edits import (
+    ALONE,
     AMOUNTS,
     BITS_HELD,
     BITS_MOVED,
@@ -23,6 +24,7 @@ from tests.oracles.edits import (
     GIVEN,
     HELD_ONCE,
     HOLD,
+    HOLDS,
     HOME,
     IDS,
     KIND,
@@ -80,6 +82,12 @@ C0_TILE = (("K", (0, 4)), ("C", (0, 2)), ("OX", (0, 4)), ("FX", (0, 3)))
 UP, DOWN = LaneLoad("up", "up>", Fraction(4)), LaneLoad("down", "down>", Fraction(4))
 OUT_OF_M0, INTO_M1 = PortLoad("m0", "r", Fraction(4)), PortLoad("m1", "w", Fraction(4))
 HUB = PortLoad("hub", "rw", Fraction(4))
+
+
+def alone(name: str, port: str) -> tuple[PortSpec, ...]:
+    """A memory's ports, one of them exclusive."""
+    return tuple(replace(it, exclusive=it.name == port) for it in CHIP.memory(name).ports)
+
 
 BROKEN: dict[str, tuple[set[str], tuple[Edit, ...]]] = {
     # ids
@@ -363,6 +371,12 @@ BROKEN: dict[str, tuple[set[str], tuple[Edit, ...]]] = {
         (*moved(8, -3), *(residency(id, end=80) for id in (0, 1, 8, 10, 11))),
     ),
     "a link that is exclusive in another chip": ({EXCLUSIVE}, (link("down", exclusive=True),)),
+    "a port that is exclusive in another chip": ({ALONE}, (memory("hub", ports=alone("hub", "rw")),)),
+    "an exclusive port through which transfers pass beside tasks": (
+        {ALONE, HOLDS},
+        (memory("m1", ports=alone("m1", "w")),),
+    ),
+    "an exclusive port of which tasks hold a part": ({HOLDS}, (memory("m1", ports=alone("m1", "r")),)),
     # engines
     "a chip with one engine where two transfers run": ({ENGINE}, (chip(transfer_engines=1),)),
     "a chip with two engines where three transfers run": (

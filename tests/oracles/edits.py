@@ -50,6 +50,8 @@ HELD_ONCE = "boxes of a tensor in one memory are held once"
 LINK_RATE = "rates on a link sum to at most its bandwidth"
 PORT_RATE = "rates on a port sum to at most its bandwidth"
 EXCLUSIVE = "an exclusive link serves one at a time"
+ALONE = "an exclusive port serves one at a time"
+HOLDS = "a task holds the exclusive ports of the memories it works from"
 ENGINE = "a transfer has an engine of the chip for itself"
 
 World = tuple[Workload, Chip, Schedule]

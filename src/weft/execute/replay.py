@@ -205,7 +205,8 @@ def _without_times(item: Task | Transfer, earlier: dict[int, tuple[int, ...]]) -
 class _Resource:
     """Something with so many whole units, given to events in one order.
 
-    Cores and exclusive lanes have one unit, lanes and ports their rate, memories their bits, a chip its engines.
+    Cores, exclusive lanes and exclusive ports have one unit, lanes and ports their rate, memories their bits, a chip
+    its engines.
     """
 
     __slots__ = ("free", "name", "queue", "turn", "unit")
@@ -373,6 +374,8 @@ class _Machine:
             port_noun = next(item for item in memory.ports if item.name == name)
             most = chip.port_rate(memory, port_noun)
             self._add_rate(f"port {memory_name}.{name}", most, port_rates[memory_name, name], queue)
+            if port_noun.exclusive:
+                self._add(_Resource(f"port {memory_name}.{name}", 1, "use", queue), dict.fromkeys(queue, 1))
 
     def _add_rate(self, name: str, most: Fraction, rates: dict[int, Fraction], queue: tuple[int, ...]) -> None:
         # exact: everything on one resource is counted in units of 1 / their common denominator

@@ -17,7 +17,7 @@ from weft._jit import kernel
 from weft.execute.copies import last_sharing
 from weft.execute.replay import ReplayResult, check_replay
 from weft.model.chip import Chip
-from weft.model.columns import Columns, Large, Small, lanes_of
+from weft.model.columns import Columns, Large, Small, lanes_of, ports_of
 from weft.model.packing import to_schedule
 from weft.model.rules.columns.case import Ids, owners
 from weft.model.rules.columns.kernels import alike, in_order, overlapping
@@ -134,8 +134,9 @@ def _joined(task_of: Large, of_tasks: Large, num_tasks: int, first: Large, of_mo
 
 
 def _first_memory(chip: Chip) -> int:
-    """The number of the first memory: behind cores, engines, lanes twice (rates, users of exclusive ones) and ports."""
-    return len(chip.cores) + 1 + 2 * len(lanes_of(chip)) + sum(len(memory.ports) for memory in chip.memories)
+    """The number of the first memory: behind cores, engines, lanes and ports, these twice (rates, users of exclusive
+    ones)."""
+    return len(chip.cores) + 1 + 2 * len(lanes_of(chip)) + 2 * len(ports_of(chip))
 
 
 def _units(chip: Chip, scale: int) -> Large:
@@ -147,6 +148,7 @@ def _units(chip: Chip, scale: int) -> Large:
         + [int(chip.lane_rate(link) * scale) for link in links]
         + [1 for _ in links]
         + [int(chip.port_rate(memory, port) * scale) for memory in chip.memories for port in memory.ports]
+        + [1 for _ in ports_of(chip)]
         + [memory.size_bits for memory in chip.memories],
         np.int64,
     )
@@ -156,6 +158,7 @@ def _bookings(chip: Chip, columns: Columns) -> tuple[Large, Small, Large]:
     """(first, resource, units) of each booking, each resource once."""
     table, lanes = columns.bookings, lanes_of(chip)
     alone = [chip.link(link).exclusive for link, _ in lanes]
+    held = [port.exclusive for memory in chip.memories for port in memory.ports]
     first_lane, first_port = len(chip.cores) + 1, len(chip.cores) + 1 + 2 * len(lanes)
     first, resources, units = [0], list[int](), list[int]()
     for number in range(len(table.ports_first) - 1):
@@ -168,6 +171,8 @@ def _bookings(chip: Chip, columns: Columns) -> tuple[Large, Small, Large]:
         for at in range(table.ports_first[number], table.ports_first[number + 1]):
             port = first_port + int(table.port[at])
             mine[port] = mine.get(port, 0) + int(table.port_rate[at])
+            if held[table.port[at]]:
+                mine[port + len(held)] = 1
         for at in range(table.work_first[number], table.work_first[number + 1]):
             memory = _first_memory(chip) + int(table.work_memory[at])
             mine[memory] = mine.get(memory, 0) + int(table.work_bits[at])

@@ -65,6 +65,7 @@ class Port:
         bandwidth_bits: bits per cycle of the memory's clock.
         access_bits:    smallest access [bits]; a transfer pays for whole accesses in energy.
         flows:          the (slot, flow) pairs it carries; empty: every flow of its direction.
+        exclusive:      one transfer at a time, and none while a task works from the memory: the task holds it whole.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Port:
     bandwidth_bits: int
     access_bits: int
     flows: frozenset[tuple[Slot, Flow]] = frozenset()
+    exclusive: bool = False
 
     def carries(self, slot: Slot, flow: Flow) -> bool:
         fits = self.direction == "read_write" or (self.direction == "read") == (flow in READING)

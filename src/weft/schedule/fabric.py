@@ -27,6 +27,7 @@ class Fabric:
         self.memory = {memory.name: memory for memory in chip.memories}
         self.link = {link.name: link for link in chip.links}
         self.core = {core.name: core for core in chip.cores}
+        self.port = {(memory.name, port.name): port for memory in chip.memories for port in memory.ports}
         self.scale = rate_scale(chip, divisors)
         self.lane_rate = {link.name: int(chip.lane_rate(link) * self.scale) for link in chip.links}
         self.port_rate = {

@@ -18,7 +18,8 @@ class Loads:
 
     Args:
         lanes: (link, lane, rate) of streamed paths.
-        ports: (memory, port, rate): streamed paths' memories outside the core, and the core's own homes.
+        ports: (memory, port, rate): streamed paths' memories outside the core, and the core's own homes; exclusive ones
+               of all of them whole.
         workspace: (memory, bits) of streamed operands' tiles in homes.
         energy_pj: of the whole task, without static power.     mapping: its text.
     """
@@ -71,6 +72,8 @@ def _rates(fabric: Fabric, recipe: Recipe) -> tuple[tuple[tuple[str, str, int], 
             on_lanes[at] = on_lanes.get(at, 0) + flow.bits
         elif flow.memory in homes or at in ports:
             on_ports[at] = on_ports.get(at, 0) + flow.bits
+    for name in {memory for _, memory, _ in recipe.homes} | {memory for memory, _ in _workspace(fabric, recipe)}:
+        ports |= {(name, it.name): fabric.port_rate[name, it.name] for it in fabric.memory[name].ports if it.exclusive}
     # Rounded up to a whole rate unit: never above the lane's or port's, which is busy no longer than the task runs.
     for booked, moved in ((lanes, on_lanes), (ports, on_ports)):
         for at, bits in moved.items():

@@ -85,6 +85,8 @@ class Tables:
         self.alone[: len(self.core)] = 1
         for at, number in self.lane.items():
             self.alone[number] = fabric.link[at[0]].exclusive
+        for at, number in self.port.items():
+            self.alone[number] = fabric.port[at].exclusive
         self.outermost = self.memory[chip.outermost]
         self.every: list[tuple[Way, Slot]] = []
         """The ways, as they are numbered."""

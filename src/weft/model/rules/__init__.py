@@ -55,6 +55,8 @@ RULES: tuple[Rule, ...] = (
     Rule("rates on a link sum to at most its bandwidth", room.links_carry_their_rate),
     Rule("rates on a port sum to at most its bandwidth", room.ports_carry_their_rate),
     Rule("an exclusive link serves one at a time", room.exclusive_links_serve_one_at_a_time),
+    Rule("an exclusive port serves one at a time", room.exclusive_ports_serve_one_at_a_time),
+    Rule("a task holds the exclusive ports of the memories it works from", movement.tasks_hold_their_ports),
     Rule("a transfer has an engine of the chip for itself", room.transfers_have_an_engine),
 )
 

@@ -196,3 +196,25 @@ def _leads(case: Case, core: str, slot: Slot, memory: str, lanes: frozenset[tupl
 def _books(memory: Memory, loads: tuple[PortLoad, ...], directions: frozenset[str]) -> bool:
     able = {port.name for port in memory.ports if port.direction in directions}
     return any(load.memory == memory.name and load.port in able for load in loads)
+
+
+def tasks_hold_their_ports(case: Case) -> Facts:
+    """A task books the whole of each exclusive port of the memories in which its operands lie and in which it works."""
+    alone = {
+        memory.name: [(port.name, case.chip.port_rate(memory, port)) for port in memory.ports if port.exclusive]
+        for memory in case.chip.memories
+    }
+    for task in case.schedule.tasks:
+        booked: dict[tuple[str, str], Fraction] = {}
+        for load in task.ports:
+            booked[load.memory, load.port] = booked.get((load.memory, load.port), Fraction(0)) + load.rate
+        places = [*(use.memory for use in (*task.reads, task.writes)), *(memory for memory, _ in task.workspace)]
+        for memory in dict.fromkeys(places):
+            for port, rate in alone[memory]:
+                held = booked.get((memory, port), Fraction(0))
+                if held >= rate:
+                    yield None
+                else:
+                    yield Fault(
+                        named(task), task.start, f"{memory}.{port} whole, {rate} bit/cycle", f"{held} bit/cycle"
+                    )

@@ -87,14 +87,28 @@ def exclusive_links_serve_one_at_a_time(case: Case) -> Facts:
     booked: defaultdict[str, list[Hold]] = defaultdict(list)
     for event in case.events.values():
         for lane in _exclusive_lanes(case, event):
-            booked[lane].append((event.start, event.end, 1))
-    for lane, holds in booked.items():
+            booked[f"lane {lane}"].append((event.start, event.end, 1))
+    yield from _one_at_a_time(booked)
+
+
+def exclusive_ports_serve_one_at_a_time(case: Case) -> Facts:
+    """At most one event uses an exclusive port."""
+    alone = {(memory.name, port.name) for memory in case.chip.memories for port in memory.ports if port.exclusive}
+    booked: defaultdict[str, list[Hold]] = defaultdict(list)
+    for event in case.events.values():
+        for memory, port in {(load.memory, load.port) for load in event.ports} & alone:
+            booked[f"port {memory}.{port}"].append((event.start, event.end, 1))
+    yield from _one_at_a_time(booked)
+
+
+def _one_at_a_time(booked: dict[str, list[Hold]]) -> Facts:
+    for subject, holds in booked.items():
         for peak in peaks(holds, 1):
             if peak is None:
                 yield None
             else:
                 cycle, users = peak
-                yield Fault(f"lane {lane}", cycle, f"to serve {users} at a time", "room for 1: it is exclusive")
+                yield Fault(subject, cycle, f"to serve {users} at a time", "room for 1: it is exclusive")
 
 
 def transfers_have_an_engine(case: Case) -> Facts:

@@ -181,7 +181,7 @@ def _port(
                 "a port must carry something, not only what the ports before it carry",
                 "divide the flows: 'flows: [I to_below, O to_below]'",
             )
-        return Port(name, form.direction, form.bandwidth, access, carried)
+        return Port(name, form.direction, form.bandwidth, access, carried, form.exclusive)
     if not form.flows:
         document.refuse((*loc, "flows"), "flows must have at least one entry, not none", "or leave the key out")
     for index, text in enumerate(form.flows):
@@ -199,9 +199,8 @@ def _port(
             document.refuse(
                 at, f"each flow must lie on one port, not '{text}' again", f"port '{taken or name}' carries it"
             )
-    return Port(
-        name, form.direction, form.bandwidth, access, frozenset(words[text] for text in form.flows if text in words)
-    )
+    known = frozenset(words[text] for text in form.flows if text in words)
+    return Port(name, form.direction, form.bandwidth, access, known, form.exclusive)
 
 
 def _core(name: str, form: CoreForm, chip: ChipForm, document: Document) -> tuple[Core, list[Memory]]:

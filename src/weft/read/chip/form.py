@@ -117,6 +117,7 @@ class PortForm(Form):
     flows: list[str] | None = Field(
         None, description="what it carries ('I to_below'); all that its direction can where it is not given"
     )
+    exclusive: bool = Field(False, description="one transfer at a time, and none while a task works from the memory")
 
 
 class MemoryForm(Form):

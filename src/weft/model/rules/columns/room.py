@@ -120,18 +120,34 @@ def exclusive_links_serve_one_at_a_time(case: PackedCase) -> Found:
     """At most one event uses a lane of an exclusive link; a full-duplex link has one lane per direction."""
     chip, table = case.chip, case.columns.bookings
     lanes = lanes_of(chip)
-    alone = np.array([chip.link(link).exclusive for link, _ in lanes], np.bool_)
+    alone = [chip.link(link).exclusive for link, _ in lanes]
+    return _one_at_a_time(case, alone, [f"lane {lane}" for _, lane in lanes], table.lanes_first, table.lane)
+
+
+def exclusive_ports_serve_one_at_a_time(case: PackedCase) -> Found:
+    """At most one event uses an exclusive port."""
+    table, ports = case.columns.bookings, [port for memory in case.chip.memories for port in memory.ports]
+    names = [f"port {memory}.{port}" for memory, port in ports_of(case.chip)]
+    return _one_at_a_time(case, [port.exclusive for port in ports], names, table.ports_first, table.port)
+
+
+def _one_at_a_time(case: PackedCase, exclusive: list[bool], names: list[str], first: Large, resource: Small) -> Found:
+    alone = np.array(exclusive, np.bool_)
     users: list[int] = []
-    first = [0]
-    for number in range(len(table.lanes_first) - 1):
-        mine = table.lane[table.lanes_first[number] : table.lanes_first[number + 1]]
+    users_first = [0]
+    for number in range(len(first) - 1):
+        mine = resource[first[number] : first[number + 1]]
         users += np.unique(mine[alone[mine]]).tolist()
-        first.append(len(users))
+        users_first.append(len(users))
     checked, found = _peaks(
-        case, np.array(first, np.int64), np.array(users, np.int32), np.ones(len(users), np.int64), [1] * len(lanes)
+        case,
+        np.array(users_first, np.int64),
+        np.array(users, np.int32),
+        np.ones(len(users), np.int64),
+        [1] * len(names),
     )
     faults = [
-        Fault(f"lane {lanes[number][1]}", cycle, f"to serve {count} at a time", "room for 1: it is exclusive")
+        Fault(names[number], cycle, f"to serve {count} at a time", "room for 1: it is exclusive")
         for number, cycle, count in found.tolist()
     ]
     return Found(checked, faults=faults)

@@ -47,6 +47,7 @@ PACKED: dict[Ask, Callable[[PackedCase], Found]] = {
     room.links_carry_their_rate: packed_room.links_carry_their_rate,
     room.ports_carry_their_rate: packed_room.ports_carry_their_rate,
     room.exclusive_links_serve_one_at_a_time: packed_room.exclusive_links_serve_one_at_a_time,
+    room.exclusive_ports_serve_one_at_a_time: packed_room.exclusive_ports_serve_one_at_a_time,
     room.transfers_have_an_engine: packed_room.transfers_have_an_engine,
 }
 
@@ -56,6 +57,7 @@ OF_A_KIND_OF_TASKS: tuple[Ask, ...] = (
     data.slots_have_their_place,
     data.workspaces_lie_in_the_core,
     movement.streams_have_a_way,
+    movement.tasks_hold_their_ports,
 )
 OF_A_KIND_OF_TRANSFERS: tuple[Ask, ...] = (
     movement.routes_are_real,
